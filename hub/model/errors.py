@@ -1,0 +1,156 @@
+"""Errors, named by what happens next.
+
+    Rejected                 the record goes to quarantine with its original bytes
+     ├─ Undecodable          the bytes are not what the feed's content type says
+     ├─ Invalid              decoded, but not the vendor's documented shape
+     ├─ Unmappable           the vendor's shape, but it says nothing that we can express
+     ├─ Unsupported          recognised, and not yet handled by this connector
+     ├─ VendorError          the vendor answered with an error inside a successful answer
+     ├─ Held                 a snapshot shrank by more than its manifest allows
+     └─ Unroutable           no feed of the connector takes this record
+    Transient                the shell waits and tries again, for as long as it takes
+
+Codes are API, texts are not.  A detail names fields, never values: it reaches logs, metrics
+and headers, and a value may be personal.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """Where in the path a record was rejected."""
+
+    ROUTE = "route"
+    DECODE = "decode"
+    VALIDATE = "validate"
+    NORMALISE = "normalise"
+    ENCODE = "encode"
+    PARK = "park"
+
+
+class Code(StrEnum):
+    """Why a record was set aside; stable, documented, used as a metric label."""
+
+    UNDECODABLE = "undecodable"
+    TOO_LARGE = "too_large"
+    INVALID = "invalid"
+    UNMAPPABLE = "unmappable"
+    UNSUPPORTED = "unsupported"
+    VENDOR_ERROR = "vendor_error"
+    HELD = "held"
+    UNROUTABLE = "unroutable"
+    UNENCODABLE = "unencodable"
+    BUG = "bug"
+    BEHIND = "behind"
+
+    @property
+    def meaning(self) -> str:
+        """What happened and what puts it right, in plain words."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: dict[Code, str] = {
+    Code.UNDECODABLE: "The bytes are not of the announced kind (JSON, XML). Ask the vendor, or correct the copy.",
+    Code.TOO_LARGE: "The record is larger than the hub accepts. Ask the vendor to split it.",
+    Code.INVALID: "A field is missing or has the wrong kind. Compare with the vendor's documentation.",
+    Code.UNMAPPABLE: "The record is well formed but says something that has no meaning here.",
+    Code.UNSUPPORTED: "The kind of record is known and not handled yet. It waits for a newer connector.",
+    Code.VENDOR_ERROR: "The vendor answered with an error in a successful answer. Look at the vendor's side.",
+    Code.HELD: "A snapshot is much smaller than the one before. Check the vendor before it is believed.",
+    Code.UNROUTABLE: "No feed of this connector takes such a record. Check what writes to its raw topic.",
+    Code.UNENCODABLE: "A mapped value does not fit the canonical schema. Correct the mapping.",
+    Code.BUG: "The connector's own code failed. Correct the connector, then release.",
+    Code.BEHIND: "The record waits behind an earlier one of the same subject that is in quarantine.",
+}
+
+
+class Rejected(Exception):
+    """A record cannot become events; its bytes are kept in quarantine.
+
+    `fields` are the paths of the fields at fault, `detail` a text without any value of the record.
+    """
+
+    code: Code
+    stage: Stage
+
+    def __init__(self, detail: str, *, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.fields = fields
+
+
+class Undecodable(Rejected):
+    """The bytes are not what the feed's content type says."""
+
+    code = Code.UNDECODABLE
+    stage = Stage.DECODE
+
+
+class TooLarge(Rejected):
+    """The record is larger than the hub decodes."""
+
+    code = Code.TOO_LARGE
+    stage = Stage.DECODE
+
+
+class Invalid(Rejected):
+    """The record decodes, but is not of the vendor's documented shape."""
+
+    code = Code.INVALID
+    stage = Stage.VALIDATE
+
+
+class Unmappable(Rejected):
+    """The record is of the vendor's shape, but cannot be expressed in canonical events."""
+
+    code = Code.UNMAPPABLE
+    stage = Stage.NORMALISE
+
+
+class Unsupported(Rejected):
+    """The kind of record is recognised and not handled yet; `detail` names the kind."""
+
+    code = Code.UNSUPPORTED
+    stage = Stage.NORMALISE
+
+
+class VendorError(Rejected):
+    """The vendor reported an error inside an answer that claims success."""
+
+    code = Code.VENDOR_ERROR
+    stage = Stage.VALIDATE
+
+
+class Held(Rejected):
+    """A snapshot shrank by more than its manifest allows."""
+
+    code = Code.HELD
+    stage = Stage.NORMALISE
+
+
+class Unroutable(Rejected):
+    """No feed of the connector takes the record."""
+
+    code = Code.UNROUTABLE
+    stage = Stage.ROUTE
+
+
+class Unencodable(Rejected):
+    """A mapped value does not fit the canonical schema."""
+
+    code = Code.UNENCODABLE
+    stage = Stage.ENCODE
+
+
+class Transient(Exception):
+    """The outside is away for now; the shell waits and repeats.
+
+    `retry_after` is the delay in seconds that the other side asked for, if it did.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after

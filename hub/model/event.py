@@ -1,0 +1,72 @@
+"""Events: what happened, in the city's words.
+
+A mapping says *facts*; `process` gives each an identity, an order and bytes, and it is an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from hub.model.record import Seq
+
+
+class Audience(StrEnum):
+    """Who an event is about; decides which way it takes."""
+
+    PERSON = "person"
+    """About a subject that citizens may be linked to."""
+    PUBLIC = "public"
+    """About nobody: it bypasses identify and may be published as it is."""
+    COMMAND = "command"
+    """A request to the hub itself (links, preferences)."""
+    RESULT = "result"
+    """What the hub decided about links; written by deliver and identify, never by a connector."""
+
+
+class Payload(Protocol):
+    """A generated canonical model: a frozen dataclass of `schemas.models`."""
+
+    TYPE: ClassVar[str]
+    """Full Avro name, `hub.<domain>.<Record>`; also the CloudEvents type."""
+    DOMAIN: ClassVar[str]
+    AUDIENCE: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that a mapping found in a record."""
+
+    payload: Payload
+    subject: str
+    """`<product>:<id>`: whom or what it is about; the key of the event topic."""
+    occurred: datetime
+    """When it happened, aware; the vendor's moment where it says one, else `Context.read_at`."""
+    entity: str
+    """The thing within the subject (a booking, an item, a case event)."""
+    identity: tuple[str, ...] = ()
+    """The vendor's identity of this fact. Empty: the raw id of the record that revealed it is used,
+    which is right for feeds with memory, where the same thing can happen again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A canonical fact with its identity, its order and its encoded bytes."""
+
+    id: str
+    type: str
+    source: str
+    """CloudEvents source, `/<product>/<feed>`."""
+    subject: str
+    time: datetime
+    """When it happened, aware UTC, whole milliseconds."""
+    read_at: int
+    seq: Seq
+    rev: int
+    product: str
+    domain: str
+    payload: Payload
+    value: bytes
+    """Confluent wire format: 0, schema id (4 bytes, big-endian), Avro."""

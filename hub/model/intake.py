@@ -1,0 +1,133 @@
+"""What a source may want, and what it is answered: intake without I/O.
+
+A polling source is a generator of wishes.  The driver carries each out and sends the answer in:
+
+    def poll(cursor: Cursor) -> Intake:
+        listing = yield Get("/notifications", params={"maxResult": "25"})
+        for item in listing.json(): ...
+            yield Emit(feed="case", key=..., value=..., read_at=listing.started_at)
+            yield Delete(f"/notifications/{item['id']}")
+
+Rules.  The driver waits for the broker's acknowledgement before it answers an `Emit`.  Whatever is
+temporary (no connection, 5xx, 429) never reaches the generator: the driver closes it, waits, and
+polls again from the last checkpoint; so a source must be safe to abandon at every `yield`.
+A source that finds an answer useless for now raises `Transient` itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A vendor's answer with a final status (2xx, 3xx, or 4xx other than 429)."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    started_at: int
+    """When the request was started, UTC milliseconds."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def id(self) -> str | None:
+        """The vendor's request id, for support calls and for the ledger."""
+        return self.headers.get("x-request-id")
+
+    def json(self) -> Any:
+        """Parse the body; ValueError when it is not JSON."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to the vendor, relative to its `base_url`; answered with an `Answer`."""
+
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    auth: str = "default"
+    """Name of the credentials in the connector's settings."""
+    body: Any = None
+    """Sent as JSON."""
+
+
+class Get(Request):
+    """Read."""
+
+
+class Post(Request):
+    """Write; not idempotent: read before repeating."""
+
+
+class Patch(Request):
+    """Change."""
+
+
+class Delete(Request):
+    """Remove; most often the acknowledgement of a queue item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Write a raw record; answered with None once the broker has acknowledged it."""
+
+    feed: str
+    key: str
+    """The raw key: one subject, one key.  A feed that cannot tell the subject uses a constant."""
+    value: bytes
+    read_at: int
+    content_type: str
+    raw_id: str | None = None
+    """Identity at the vendor where there is one (a notification id); None: intake makes one up."""
+    answer: str | None = None
+    """`Answer.id` of the answer that brought it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """Ask whom to ask about; answered with the linked subject ids of this product, without prefix, sorted.
+
+    No one else's data is fetched.
+    """
+
+    product: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Remember the cursor; answered once it is safe."""
+
+    cursor: Mapping[str, Any]
+
+
+Wish = Request | Emit | Subjects | Checkpoint
+Cursor = Mapping[str, Any]
+Intake = Generator[Wish, Any, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An incoming webhook call, its signature already verified by the shell."""
+
+    feed: str
+    body: bytes
+    headers: Mapping[str, str]
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The call is refused with a 4xx: `detail` names fields, never values."""
+
+    status: int
+    detail: str
