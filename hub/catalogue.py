@@ -1,0 +1,82 @@
+"""What is there: connectors, found by a folder scan and turned into values.
+
+Adding a connector edits no file outside its folder; a folder that does not hold together is told
+with its path, the key and the remedy, before anything runs.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from hub.model.connector import Connector, Feed, Manifest
+
+ROOT = Path(__file__).resolve().parent.parent
+"""Where the packages `connectors`, `streams` and `schemas` lie beside `hub`."""
+
+
+class BrokenConnector(Exception):
+    """A connector's folder does not hold together; the text says where and what to do."""
+
+
+@cache
+def connectors() -> Mapping[str, Connector]:
+    """Load every connector under `connectors/sources/`, by product name."""
+    found = {}
+    for manifest in sorted(ROOT.glob("connectors/sources/*/*/connector.toml")):
+        connector = load(manifest)
+        if connector.product in found:
+            raise BrokenConnector(f"{manifest}: a product named {connector.product!r} exists; rename the folder")
+        found[connector.product] = connector
+    return found
+
+
+def folder(connector: Connector) -> Path:
+    """Return the connector's folder."""
+    return ROOT / "connectors" / "sources" / connector.domain / connector.product
+
+
+def load(path: Path) -> Connector:
+    """Load one connector from its manifest; BrokenConnector when something does not fit."""
+    domain, product = path.parent.parent.name, path.parent.name
+    try:
+        manifest = Manifest.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BrokenConnector(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise BrokenConnector(f"{path}: {key}: {problem['msg']}; see docs/reference/manifest.md") from None
+    package = f"connectors.sources.{domain}.{product}"
+    models, mappings = import_module(f"{package}.model"), import_module(f"{package}.mapping")
+    source = import_module(f"{package}.source")
+    return Connector(
+        product=product,
+        domain=domain,
+        manifest=manifest,
+        feeds={
+            name: Feed(
+                name,
+                feed,
+                _named(models, feed.model, path, f"feeds.{name}.model"),
+                _named(mappings, name, path, f"feeds.{name}"),
+            )
+            for name, feed in manifest.feeds.items()
+        },
+        poll=getattr(source, "poll", None),
+        receive=getattr(source, "receive", None),
+    )
+
+
+def _named(module: ModuleType, name: str, path: Path, key: str) -> Any:
+    found = getattr(module, name, None)
+    if found is None:
+        raise BrokenConnector(f"{path}: {key}: {module.__name__} has no {name!r}; write it or rename the key")
+    return found

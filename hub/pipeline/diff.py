@@ -1,0 +1,24 @@
+"""Two snapshots compared: what came, what changed, what went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Diff(NamedTuple):
+    """Keys of two snapshots, each in sorted order."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def diff(previous: Mapping[str, Any] | None, current: Mapping[str, Any]) -> Diff:
+    """Compare by key and value; a missing `previous` is an empty one."""
+    former = previous or {}
+    return Diff(
+        added=tuple(sorted(current.keys() - former.keys())),
+        changed=tuple(sorted(key for key in current.keys() & former.keys() if current[key] != former[key])),
+        removed=tuple(sorted(former.keys() - current.keys())),
+    )
