@@ -1,0 +1,145 @@
+"""What every connector must do; a new folder under `connectors/sources` is picked up by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub import catalogue
+from hub.model.connector import Connector
+from hub.model.decision import Deliver, Outcome, Quarantine, Skip
+from hub.model.errors import Code
+from hub.pipeline.process import process
+from hub.testing.samples import Sample, record, samples, told
+
+CONNECTORS = list(catalogue.connectors().values())
+SAMPLES = [(connector, sample) for connector in CONNECTORS for sample in samples(connector)]
+
+every_connector = pytest.mark.parametrize("connector", CONNECTORS, ids=lambda connector: connector.product)
+every_sample = pytest.mark.parametrize(
+    ("connector", "sample"), SAMPLES, ids=[f"{c.product}-{s.feed}-{s.name}" for c, s in SAMPLES]
+)
+
+
+def decide(connector: Connector, sample: Sample) -> Outcome:
+    """Run one sample through the pure path."""
+    return process(sample.record, connector, catalogue.schemas(), sample.previous)
+
+
+def outcomes(connector: Connector) -> Iterator[tuple[Sample, Outcome]]:
+    """Run all samples of a connector."""
+    for sample in samples(connector):
+        yield sample, decide(connector, sample)
+
+
+@every_sample
+def test_sample_gives_its_golden_decisions(
+    connector: Connector, sample: Sample, request: pytest.FixtureRequest
+) -> None:
+    """What is decided of a sample is what was reviewed and committed."""
+    text = json.dumps(told(decide(connector, sample)), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+    if request.config.getoption("--update-golden"):
+        sample.golden.parent.mkdir(parents=True, exist_ok=True)
+        sample.golden.write_text(text, "utf-8")
+    assert sample.golden.exists(), f"no golden for {sample.path.name}: run pytest --update-golden and read the diff"
+    assert sample.golden.read_text("utf-8") == text
+
+
+@every_connector
+def test_every_golden_has_its_sample(connector: Connector) -> None:
+    """A golden without a sample proves nothing."""
+    expected = {sample.golden for sample in samples(connector)}
+    assert set((catalogue.folder(connector) / "golden").glob("*/*.json")) == expected
+
+
+@every_connector
+def test_samples_show_every_event_and_the_garbled(connector: Connector) -> None:
+    """Each event of the manifest, and at least one undecodable record, is shown by a sample."""
+    emitted: dict[str, set[str]] = {name: set() for name in connector.feeds}
+    codes: set[Code] = set()
+    for sample, outcome in outcomes(connector):
+        for decision in outcome.decisions:
+            if isinstance(decision, Deliver):
+                emitted[sample.feed].add(decision.event.type.rpartition(".")[2])
+            elif isinstance(decision, Quarantine):
+                codes.add(decision.code)
+    assert {name: set(feed.manifest.emits) for name, feed in connector.feeds.items()} == emitted
+    assert {Code.UNDECODABLE, Code.INVALID} <= codes
+    assert Code.BUG not in codes
+
+
+@every_connector
+def test_manifest_is_consistent(connector: Connector) -> None:
+    """Feeds can be received, and what they emit exists in their domain."""
+    styles = {feed.manifest.style for feed in connector.feeds.values()}
+    assert (connector.receive is not None) == ("webhook" in styles)
+    assert (connector.poll is not None) == bool(styles & {"poll", "snapshot"})
+    for feed in connector.feeds.values():
+        for name in feed.manifest.emits:
+            assert catalogue.schemas().id_of(f"hub.{connector.domain}.{name}")
+
+
+@every_sample
+def test_same_record_gives_same_ids_and_round_trips(connector: Connector, sample: Sample) -> None:
+    """Deciding twice changes nothing, ids are unique in a record, and an event is what its bytes say."""
+    first, second = decide(connector, sample), decide(connector, sample)
+    assert first == second
+    events = [decision.event for decision in first.decisions if isinstance(decision, Deliver)]
+    assert len({event.id for event in events}) == len(events)
+    for event in events:
+        assert event.payload == catalogue.schemas().decode(event.value)
+
+
+@every_sample
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_garbled_sample_never_escapes(connector: Connector, sample: Sample, data: st.DataObject) -> None:
+    """A sample with bytes cut, flipped or put in gives at least one decision, and never an exception."""
+    value = bytearray(sample.record.value or b"")
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, max(len(value) - 1, 0)))
+        match data.draw(st.sampled_from("cut flip put drop".split())):
+            case "cut":
+                del value[at:]
+            case "flip" if value:
+                value[at] = data.draw(st.integers(0, 255))
+            case "put":
+                value[at:at] = data.draw(st.binary(max_size=8))
+            case _:
+                del value[at : at + data.draw(st.integers(1, 40))]
+    mutated = record(connector, sample.feed, bytes(value))
+    decisions = process(mutated, connector, catalogue.schemas(), sample.previous).decisions
+    assert decisions
+    assert all(isinstance(decision, Deliver | Quarantine | Skip) for decision in decisions)
+    assert not [d for d in decisions if isinstance(d, Quarantine) and d.code is Code.BUG], "a defect of the code"
+
+
+@every_connector
+@given(value=st.none() | st.binary() | st.text().map(str.encode), feed=st.text() | st.just(""))
+def test_any_bytes_give_a_decision(connector: Connector, value: bytes | None, feed: str) -> None:
+    """Whatever lies on the raw topic, the hub decides and goes on."""
+    for name in (feed, *connector.feeds):
+        assert process(record(connector, name, value), connector, catalogue.schemas()).decisions
+
+
+@every_connector
+def test_no_value_of_a_sample_is_told(connector: Connector) -> None:
+    """The detail and the fields of a quarantine hold no word of the record that is not a name of the format."""
+    for sample, outcome in outcomes(connector):
+        for decision in outcome.decisions:
+            if isinstance(decision, Quarantine):
+                assert len(decision.detail) < 200, sample.name
+                assert "@" not in decision.detail.replace("@attr", ""), sample.name
+
+
+@every_connector
+def test_folder_holds_what_it_should(connector: Connector) -> None:
+    """A connector is one folder with the same files as every other."""
+    base: Path = catalogue.folder(connector)
+    for name in ("connector.toml", "source.py", "model.py", "mapping.py", "simulator.py"):
+        assert (base / name).is_file()
