@@ -1,0 +1,1 @@
+"""Drivers of the sans-I/O sources: they carry out what a source wishes, and nothing else."""

@@ -1,0 +1,83 @@
+"""Credentials of vendors as httpx authentication; secrets are read from files at use, never kept in settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import httpx
+
+from hub.model.errors import Transient
+
+
+class ClientCredentials(httpx.Auth):
+    """OAuth2 client credentials: fetches a token, keeps it until it ends, and once more after a 401."""
+
+    requires_response_body = True
+
+    def __init__(self, token_url: str, client_id: str, secret_file: Path, scope: str = "") -> None:
+        """`token_url` is absolute."""
+        self._token_url = token_url
+        self._client_id = client_id
+        self._secret_file = secret_file
+        self._scope = scope
+        self._token = ""
+        self._until = 0.0
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request with a token, with a new one if the vendor does not know it any more."""
+        if time.monotonic() >= self._until:
+            self._take((yield self._ask()))
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        response = yield request
+        if response.status_code == 401:
+            self._take((yield self._ask()))
+            request.headers["Authorization"] = f"Bearer {self._token}"
+            yield request
+
+    def _ask(self) -> httpx.Request:
+        data = {"grant_type": "client_credentials"}
+        if self._scope:
+            data["scope"] = self._scope
+        request = httpx.Request("POST", self._token_url, data=data)
+        basic = httpx.BasicAuth(self._client_id, self._secret_file.read_text("utf-8").strip())
+        return next(basic.auth_flow(request))
+
+    def _take(self, response: httpx.Response) -> None:
+        if response.status_code != 200:
+            raise Transient(f"token refused with status {response.status_code}: check the credentials")
+        try:
+            answer = response.json()
+            self._token = str(answer["access_token"])
+            # A margin, so that a token does not end on its way.
+            self._until = time.monotonic() + max(float(answer.get("expires_in", 300)) - 10, 1)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Transient("the token endpoint did not answer with a token") from None
+
+
+class Basic(httpx.Auth):
+    """HTTP Basic with the password in a file."""
+
+    def __init__(self, username: str, secret_file: Path) -> None:
+        """Read the file at each request: a changed password needs no restart."""
+        self._username = username
+        self._secret_file = secret_file
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request with the header."""
+        basic = httpx.BasicAuth(self._username, self._secret_file.read_text("utf-8").strip())
+        yield from basic.auth_flow(request)
+
+
+class Bearer(httpx.Auth):
+    """A fixed token from a file."""
+
+    def __init__(self, secret_file: Path) -> None:
+        """Read the file at each request."""
+        self._secret_file = secret_file
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request with the header."""
+        request.headers["Authorization"] = f"Bearer {self._secret_file.read_text('utf-8').strip()}"
+        yield request

@@ -1,0 +1,157 @@
+"""Carry out a source's wishes, one after another, until it is done or the outside is away.
+
+The driver knows HTTP and nothing of any product.  Whatever is temporary ends the poll as `Transient`;
+the caller waits and polls again, which is why a source is safe to abandon at every wish.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import httpx
+
+from hub.model.connector import Connector
+from hub.model.errors import Transient
+from hub.model.intake import (
+    Answer,
+    Checkpoint,
+    Delete,
+    Emit,
+    Get,
+    Intake,
+    Patch,
+    Post,
+    Request,
+    Subjects,
+    Wish,
+)
+
+METHODS: Mapping[type[Request], str] = {Get: "GET", Post: "POST", Patch: "PATCH", Delete: "DELETE"}
+LARGEST_ANSWER = 16 * 1024 * 1024
+
+
+class Ports(Protocol):
+    """What the driver needs of the rest of the hub."""
+
+    def emit(self, product: str, wish: Emit) -> None:
+        """Write a raw record; return once the broker has acknowledged it, raise `Transient` else."""
+        ...
+
+    def subjects(self, product: str) -> list[str]:
+        """Return the linked subject ids of a product, without prefix, sorted."""
+        ...
+
+    def checkpoint(self, product: str, cursor: Mapping[str, Any]) -> None:
+        """Keep the cursor; return once it is safe."""
+        ...
+
+
+class Vendor:
+    """The outside system over HTTP: its address, its credentials, its rate limit."""
+
+    def __init__(
+        self,
+        base_url: str,
+        user_agent: str,
+        rate_per_second: float,
+        credentials: Mapping[str, httpx.Auth],
+        *,
+        transport: httpx.BaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`credentials` are by name; a request without a matching one goes out without."""
+        self._client = httpx.Client(
+            base_url=base_url,
+            timeout=httpx.Timeout(30, connect=5),
+            headers={"User-Agent": user_agent},
+            transport=transport,
+            follow_redirects=False,
+        )
+        self._credentials = credentials
+        self._pause = 1 / rate_per_second
+        self._next = 0.0
+        self._clock = clock
+        self._sleep = sleep
+
+    def close(self) -> None:
+        """Close connections."""
+        self._client.close()
+
+    def ask(self, request: Request) -> Answer:
+        """Send a request; raise `Transient` for whatever time may heal."""
+        wait = self._next - self._clock()
+        if wait > 0:
+            self._sleep(wait)
+        self._next = self._clock() + self._pause
+        started = time.time_ns() // 1_000_000
+        method = METHODS[type(request)]
+        auth = self._credentials.get(request.auth)
+        try:
+            with self._client.stream(
+                method,
+                request.path.lstrip("/"),
+                params=request.params,
+                headers=request.headers,
+                json=request.body,
+                auth=auth,
+            ) as response:
+                status = response.status_code
+                if status == 429 or status >= 500:
+                    raise Transient(f"status {status}", retry_after=_retry_after(response))
+                body = bytearray()
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if len(body) > LARGEST_ANSWER:
+                        raise Transient("answer too large")
+        except httpx.HTTPError as error:
+            raise Transient(type(error).__name__) from None
+        if status in (401, 403):
+            raise Transient(f"status {status}: check the credentials")
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(status, headers, bytes(body), started)
+
+
+def drive(connector: Connector, source: Intake, vendor: Vendor, ports: Ports) -> int:
+    """Run one poll to its end; return how many records were written."""
+    written = 0
+    product = connector.product
+    try:
+        wish = next(source)
+        while True:
+            if isinstance(wish, Emit):
+                written += 1
+            wish = source.send(_carry_out(wish, product, vendor, ports))
+    except StopIteration:
+        return written
+    finally:
+        source.close()
+
+
+def _carry_out(wish: Wish, product: str, vendor: Vendor, ports: Ports) -> Any:
+    match wish:
+        case Request():
+            return vendor.ask(wish)
+        case Emit():
+            return ports.emit(product, wish)
+        case Subjects():
+            return ports.subjects(wish.product)
+        case Checkpoint():
+            return ports.checkpoint(product, wish.cursor)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    text = response.headers.get("retry-after")
+    if text is None:
+        return None
+    try:
+        return max(float(text), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (TypeError, ValueError):
+        return None

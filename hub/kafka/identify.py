@@ -1,0 +1,188 @@
+"""The role *identify*: events of linked subjects to the topic that services follow citizens on.
+
+Its state is the compacted topic of links itself.  At assignment a lane folds it *below* the
+committed offset, then works off its backlog, whose announcements are owed, and only then events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from aiokafka import ConsumerRecord
+from faust.types import TP
+
+from hub.kafka import wire
+from hub.kafka.fold import Reader
+from hub.kafka.produce import BatchProducer, Message
+from hub.kafka.worker import Batch
+from hub.model.event import Payload
+from hub.model.record import Header, Seq
+from hub.pipeline.process import event_id
+from schemas.models.identity import LinkSet
+from streams.identify import concerned, relink
+
+CITY = ZoneInfo("Europe/Paris")
+
+
+class Codec(Protocol):
+    """Reads and writes canonical payloads."""
+
+    def encode(self, payload: Payload) -> bytes:
+        """Return the framed bytes."""
+        ...
+
+    def decode(self, value: bytes) -> Any:
+        """Return the payload; raise `Rejected` for anything else."""
+        ...
+
+
+class Deliveries(Protocol):
+    """What identify tells about itself."""
+
+    def identified(self, delivered: int, unlinked: int, announced: int) -> None:
+        """Count what went to citizens and what concerned nobody."""
+        ...
+
+    def unreadable(self, tp: TP, record: ConsumerRecord) -> None:
+        """Tell that a record of the links' topic is not one."""
+        ...
+
+
+class Identify:
+    """Joins events with links, partition by partition."""
+
+    group = "hub.identify"
+
+    def __init__(
+        self, domains: Sequence[str], codec: Codec, reader: Reader, producer: BatchProducer, watch: Deliveries
+    ) -> None:
+        """`domains` are those whose events are about persons."""
+        self.topics = [wire.IDENTITY_TOPIC, *(wire.event_topic(domain) for domain in domains)]
+        self._codec = codec
+        self._reader = reader
+        self._producer = producer
+        self._watch = watch
+        self._links: dict[Hashable, dict[bytes, LinkSet]] = {}
+
+    def lane(self, tp: TP) -> Hashable:
+        """Let all topics share a lane by partition number: the same subject has the same number everywhere."""
+        return tp.partition
+
+    def leading(self, tp: TP) -> bool:
+        """Links come before events."""
+        return bool(tp.topic == wire.IDENTITY_TOPIC)
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._producer.stop()
+
+    async def fold(self, lane: Hashable, committed: Mapping[TP, int]) -> None:
+        """Learn the links that were announced before."""
+        numbers = {tp.topic for tp in committed}
+        links: dict[bytes, LinkSet] = {}
+        tp = TP(wire.IDENTITY_TOPIC, lane)
+        if tp.topic in numbers:
+            async for records in self._reader.whole(tp, until=committed[tp]):
+                for record in records:
+                    told = self._read(tp, record)
+                    if told is not None:
+                        links[record.key] = told
+        self._links[lane] = links
+
+    async def carry_out(self, lane: Hashable, batch: Batch) -> None:
+        """Announce links that changed, then pass events on."""
+        links = self._links[lane]
+        outputs: list[Message] = []
+        announced = delivered = unlinked = 0
+        for tp, records in batch.items():
+            if self.leading(tp):
+                for record in records:
+                    told = self._read(tp, record)
+                    if told is not None:
+                        links[record.key], messages = self._announce(links.get(record.key), told, record)
+                        outputs.extend(messages)
+                        announced += len(messages)
+        for tp, records in batch.items():
+            if not self.leading(tp):
+                for record in records:
+                    before = len(outputs)
+                    outputs.extend(self._pass_on(links.get(record.key), record))
+                    delivered += len(outputs) - before
+                    unlinked += before == len(outputs)
+        await self._producer.write(outputs)
+        self._watch.identified(delivered, unlinked, announced)
+
+    def _read(self, tp: TP, record: ConsumerRecord) -> LinkSet | None:
+        try:
+            told = self._codec.decode(record.value or b"")
+        except Exception:
+            # Nothing stops for one unreadable record of a topic that others can write to.
+            told = None
+        if isinstance(told, LinkSet):
+            return told
+        self._watch.unreadable(tp, record)
+        return None
+
+    def _announce(
+        self, known: LinkSet | None, told: LinkSet, record: ConsumerRecord
+    ) -> tuple[LinkSet, list[Message]]:
+        now, changes = relink(known, told)
+        moment = _moment(record)
+        return now, [
+            Message(
+                wire.CITIZEN_TOPIC,
+                change.citizen.encode(),
+                self._codec.encode(change.payload),
+                (
+                    *wire.cloud_headers(
+                        event_id("identify", (told.subject, str(told.version)), change.payload.TYPE, change.citizen),
+                        change.payload.TYPE,
+                        "/identify/links",
+                        told.subject,
+                        moment,
+                    ),
+                    (Header.SEQ, str(Seq(0, told.version, index)).encode()),
+                    (Header.REV, b"1"),
+                    (Header.READ_AT, str(record.timestamp).encode()),
+                    (Header.PRODUCT, b"identify"),
+                    (Header.CITIZEN, change.citizen.encode()),
+                    (Header.ROLE, change.role.encode()),
+                ),
+            )
+            for index, change in enumerate(changes)
+        ]
+
+    def _pass_on(self, links: LinkSet | None, record: ConsumerRecord) -> Iterator[Message]:
+        if links is None:
+            return
+        for link in concerned(links, _day(record)):
+            yield Message(
+                wire.CITIZEN_TOPIC,
+                link.citizen.encode(),
+                record.value,
+                (
+                    *record.headers,
+                    (Header.CITIZEN, link.citizen.encode()),
+                    (Header.ROLE, str(link.role).encode()),
+                ),
+            )
+
+
+def _moment(record: ConsumerRecord) -> datetime:
+    text = wire.header(record, "ce_time")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(record.timestamp / 1000, CITY)
+
+
+def _day(record: ConsumerRecord) -> date:
+    moment = _moment(record)
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=CITY)).astimezone(CITY).date()

@@ -1,0 +1,114 @@
+"""Who may poll: owning the partition of a product's cursor is the lease, its value the cursor.
+
+An ordinary consumer group over `intake.cursor`; a product belongs to the partition that its name
+hashes to.  A lease is given only after the partition's cursors have been read to the end.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+
+from hub.kafka.produce import partition_of
+from hub.kafka.wire import CURSOR_TOPIC
+
+GROUP = "hub.intake"
+
+
+class Holder(Protocol):
+    """What takes and gives back leases; called from the thread that runs `Leases.run`."""
+
+    def taken(self, product: str, cursor: Mapping[str, Any]) -> None:
+        """Start to poll from the cursor."""
+        ...
+
+    def given_back(self, product: str) -> None:
+        """Stop to poll; return once nothing more is written for the product."""
+        ...
+
+
+class Leases(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Keeps the membership alive and tells the holder what it may do."""
+
+    def __init__(
+        self, options: Mapping[str, Any], products: Iterable[str], holder: Holder, instance: str | None
+    ) -> None:
+        """`instance` is the stable name of this worker slot: a restart takes up its leases at once."""
+        self._consumer = KafkaConsumer(
+            group_id=GROUP,
+            group_instance_id=instance,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            **options,
+        )
+        self._products = tuple(products)
+        self._holder = holder
+        self._owned: set[int] = set()
+        self._held: set[str] = set()
+        self._cursors: dict[str, Mapping[str, Any]] = {}
+        self._count = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Poll the group until told to stop; then give everything back."""
+        self._consumer.subscribe([CURSOR_TOPIC], listener=self)
+        try:
+            while not stop.is_set():
+                for records in self._consumer.poll(timeout_ms=300).values():
+                    for record in records:
+                        self._remember(record.key, record.value)
+                self._take()
+        finally:
+            for product in sorted(self._held):
+                self._holder.given_back(product)
+            self._held.clear()
+            self._consumer.close()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Give back what the partitions hold."""
+        gone = {tp.partition for tp in revoked}
+        self._owned -= gone
+        for product in sorted(self._held):
+            if self._number(product) in gone:
+                self._held.discard(product)
+                self._holder.given_back(product)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Read the cursors from the start."""
+        self._count = len(self._consumer.partitions_for_topic(CURSOR_TOPIC) or ()) or self._count
+        tps = list(assigned)
+        self._owned |= {tp.partition for tp in tps}
+        if tps:
+            self._consumer.seek_to_beginning(*tps)
+
+    def _take(self) -> None:
+        waiting = [
+            product
+            for product in self._products
+            if product not in self._held and self._count and self._number(product) in self._owned
+        ]
+        if not waiting:
+            return
+        tps = [TopicPartition(CURSOR_TOPIC, number) for number in sorted(map(self._number, set(waiting)))]
+        ends = self._consumer.end_offsets(tps)
+        for product in waiting:
+            tp = TopicPartition(CURSOR_TOPIC, self._number(product))
+            if self._consumer.position(tp) >= ends[tp]:
+                self._held.add(product)
+                self._holder.taken(product, self._cursors.get(product, {}))
+
+    def _number(self, product: str) -> int:
+        return partition_of(product.encode(), self._count)
+
+    def _remember(self, key: bytes | None, value: bytes | None) -> None:
+        try:
+            cursor = json.loads(value) if value else {}
+            self._cursors[(key or b"").decode()] = cursor if isinstance(cursor, dict) else {}
+        except ValueError:
+            # A cursor that cannot be read is no cursor: the source starts anew, which repeats and loses nothing.
+            self._cursors.pop((key or b"").decode("utf-8", "replace"), None)

@@ -1,0 +1,69 @@
+"""Write raw records: synchronous, idempotent, acknowledged one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, MessageSizeTooLargeError
+
+from hub.kafka import wire
+from hub.model.errors import Transient
+from hub.model.intake import Emit
+from hub.model.record import Header
+
+ACKNOWLEDGED_SECONDS = 30.0
+"""How long a produce may take before its source is told to come back later."""
+
+
+class RawWriter:
+    """A kafka-python producer that returns only once the broker has the record."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """`options` are kafka-python's connection settings."""
+        self._producer = KafkaProducer(
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_request_size=4 * 1024 * 1024,
+            delivery_timeout_ms=int(ACKNOWLEDGED_SECONDS * 1000),
+            request_timeout_ms=int(ACKNOWLEDGED_SECONDS * 1000) - 1000,
+            **options,
+        )
+
+    def emit(self, product: str, wish: Emit) -> str:
+        """Write a record and return its raw id; raise `Transient` when the broker did not take it in time."""
+        raw_id = wish.raw_id or str(uuid4())
+        headers = [
+            (Header.FEED, wish.feed.encode()),
+            (Header.RAW_ID, raw_id.encode()),
+            (Header.READ_AT, str(wish.read_at).encode()),
+            (Header.CONTENT_TYPE, wish.content_type.encode()),
+        ]
+        if wish.answer is not None:
+            headers.append((Header.ANSWER, wish.answer.encode()))
+        self._send(wire.raw_topic(product), wish.key.encode(), wish.value, headers)
+        return raw_id
+
+    def keep(self, topic: str, key: bytes, value: bytes) -> None:
+        """Write a record of the hub's own (a cursor)."""
+        self._send(topic, key, value, [])
+
+    def _send(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        started = time.monotonic()
+        try:
+            # `flush()` does not raise: the future is what tells.
+            future = self._producer.send(topic, key=key, value=value, headers=headers)
+            future.get(timeout=ACKNOWLEDGED_SECONDS)
+        except MessageSizeTooLargeError:
+            raise
+        except KafkaError as error:
+            waited = time.monotonic() - started
+            raise Transient(f"Kafka: {type(error).__name__} after {waited:.0f} s") from error
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._producer.close(timeout=5)

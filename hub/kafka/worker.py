@@ -1,0 +1,398 @@
+"""The batch worker: Faust for membership, rebalance and fetching; our own path for the records.
+
+This is the only file that knows Faust.  Rules, each of which was a way to lose an event:
+
+* A `ConsumerScheduler` yields, for each fetched partition, one record whose value is the whole list;
+  Faust's own acknowledgement is off (`acks=False`), because it acknowledges what raised.
+* A lane takes the lists of its partitions in order, one batch at a time; lanes run concurrently.
+* Within a batch: outputs, await the broker; states, await the broker; only then is the last offset
+  marked done.  A timer, a revoke and a stop commit what is done, and nothing else.
+* The agent never waits for a lane: a lane past its bound pauses its partitions, because Faust's
+  conductor awaits a full queue and would stop every other product with it.
+* Whatever fails and is not known to be temporary stops the process without a commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import faust
+from aiokafka import ConsumerRecord
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP
+
+Batch = Mapping[TP, Sequence[ConsumerRecord]]
+"""Records by topic and partition, each list in offset order."""
+
+COMPANY_SECONDS = 0.005
+"""How long a small list waits for company: tiny batches cost about 2 ms each, whatever they hold."""
+SMALL = 32
+"""A list shorter than this waits for company."""
+LARGEST_BATCH = 4_000
+"""Records in one batch at most: bounds memory and the work that a kill repeats."""
+LANE_BOUND = 8_000
+"""Records that may wait in a lane before its partitions are paused."""
+COMMIT_SECONDS = 0.5
+DRAIN_SECONDS = 8.0
+"""How long a stop or a revoke waits for the batches at work."""
+STALLED_SECONDS = 60.0
+"""How long a batch may take without a word before the process is called stalled."""
+
+
+class Work(Protocol):
+    """What a role does with its records."""
+
+    group: str
+    """Consumer group, also the Faust app's id."""
+    topics: Sequence[str]
+
+    def lane(self, tp: TP) -> Hashable:
+        """Name the lane of a partition: what shares a lane shares state and order."""
+        ...
+
+    def leading(self, tp: TP) -> bool:
+        """Tell whether the partition's backlog must be done before its lane's others start."""
+        ...
+
+    async def start(self) -> None:
+        """Connect; called once before the first assignment."""
+        ...
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        ...
+
+    async def fold(self, lane: Hashable, committed: Mapping[TP, int]) -> None:
+        """Build the lane's state from its topics; called at every assignment, before its first batch."""
+        ...
+
+    async def carry_out(self, lane: Hashable, batch: Batch) -> None:
+        """Do all that the batch causes; return once nothing of it can be lost."""
+        ...
+
+
+class Watch(Protocol):
+    """What the worker tells about itself."""
+
+    def received(self, tp: TP, records: Sequence[ConsumerRecord]) -> None:
+        """Count fetched records."""
+        ...
+
+    def committed(self, tp: TP, offset: int, lag: int, lag_seconds: float) -> None:
+        """Tell how far a partition is, in records and in seconds."""
+        ...
+
+
+class _WholeLists(DefaultSchedulingStrategy):
+    """Hand over each fetched list as one record."""
+
+    def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
+        for tp, fetched in records.items():
+            if fetched:
+                last = fetched[-1]
+                yield tp, ConsumerRecord(
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    offset=last.offset,
+                    timestamp=last.timestamp,
+                    timestamp_type=last.timestamp_type,
+                    key=None,
+                    value=fetched,
+                    checksum=None,
+                    serialized_key_size=0,
+                    serialized_value_size=0,
+                    headers=(),
+                )
+
+
+class _PassThrough(faust.Schema):
+    """Leave the list as it is."""
+
+    def compile(self, app: Any, **_: Any) -> Any:  # type: ignore[override]
+        create_event = app.create_event
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
+            return create_event(None, message.value, (), message)
+
+        return decode
+
+
+@dataclass
+class _Lane:
+    """The queue of one lane and the task that empties it."""
+
+    name: Hashable
+    waiting: deque[tuple[TP, list[ConsumerRecord]]] = field(default_factory=deque)
+    queued: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    tps: set[TP] = field(default_factory=set)
+    leaders: dict[TP, int] = field(default_factory=dict)
+    """Leading partitions that are not yet done, with the offset up to which they must be."""
+    at_work_since: float | None = None
+    paused: bool = False
+    closing: bool = False
+
+
+class Worker:
+    """Runs one role: joins its group, feeds its lanes, commits what is done."""
+
+    def __init__(self, work: Work, options: Mapping[str, Any], watch: Watch, ends: Ends) -> None:
+        """`options` are Faust settings that say where the broker is; `ends` reads offsets."""
+        self.work = work
+        self.watch = watch
+        self.ends = ends
+        self.declared: str | None = None
+        """Why the worker waits, if it does: a declared wait is not a stall."""
+        self._lanes: dict[Hashable, _Lane] = {}
+        self._done: dict[TP, int] = {}
+        self._committed: dict[TP, int] = {}
+        self._seen: dict[TP, int] = {}
+        self._stamp: dict[TP, int] = {}
+        self._failure: BaseException | None = None
+        self._stop = asyncio.Event()
+        self._commit_lock = asyncio.Lock()
+        self.assigned = False
+        self.app = self._faust(options)
+
+    def _faust(self, options: Mapping[str, Any]) -> Any:
+        app = faust.App(
+            self.work.group,
+            ConsumerScheduler=_WholeLists,
+            stream_buffer_maxsize=8,
+            stream_wait_empty=False,
+            broker_session_timeout=10,
+            broker_heartbeat_interval=3,
+            broker_request_timeout=40,
+            producer_request_timeout=60,
+            consumer_auto_offset_reset="earliest",
+            table_standby_replicas=1,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            web_enabled=False,
+            autodiscover=False,
+            **options,
+        )
+        channel = app.topic(*self.work.topics, acks=False, schema=_PassThrough(), allow_empty=True)
+
+        async def feed(stream: Any) -> AsyncIterator[None]:
+            async for event in stream.events():
+                self._put(event.message.tp, event.value)
+                yield
+
+        app.agent(channel, name=f"{self.work.group}.feed")(feed)
+        app.on_partitions_assigned.connect(self._assigned, weak=False)
+        app.on_partitions_revoked.connect(self._revoked, weak=False)
+        return app
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT; raise what made it stop otherwise."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        await self.work.start()
+        committer = asyncio.create_task(self._commit_for_ever())
+        try:
+            await self.app.start()
+            while not self._stop.is_set() and self._failure is None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), 0.2)
+                if self.app.crashed:
+                    self._failure = self.app.crash_reason or RuntimeError("Faust stopped")
+            if self._failure is None:
+                await self._close(list(self._lanes.values()))
+                await self._commit()
+        finally:
+            committer.cancel()
+            for lane in self._lanes.values():
+                if lane.task is not None:
+                    lane.task.cancel()
+            # Seen once in a shutdown after a crash: Faust did not come back. The process ends anyway.
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(self.app.stop(), 5)
+            await self.work.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    def health(self) -> tuple[bool, str]:
+        """Tell whether every lane moves, or has said why not."""
+        if self.declared is not None:
+            return True, f"waiting: {self.declared}"
+        now = time.monotonic()
+        for lane in self._lanes.values():
+            if lane.at_work_since is not None and now - lane.at_work_since > STALLED_SECONDS:
+                return False, "stalled"
+        return True, "working"
+
+    def fail(self, error: BaseException) -> None:
+        """Stop without a commit."""
+        if self._failure is None:
+            self._failure = error
+
+    # -- assignment ---------------------------------------------------------------------------
+
+    async def _assigned(self, _app: Any, assigned: Iterable[TP], **_: Any) -> None:
+        tps = {TP(*tp) for tp in assigned if tp.topic in self.work.topics}
+        by_lane: dict[Hashable, set[TP]] = {}
+        for tp in tps:
+            by_lane.setdefault(self.work.lane(tp), set()).add(tp)
+        self._done.clear()
+        self._committed.clear()
+        self._seen.clear()
+        self._stamp.clear()
+        self._lanes = {name: _Lane(name, tps=members) for name, members in by_lane.items()}
+        for lane in self._lanes.values():
+            lane.task = asyncio.create_task(self._run_lane(lane))
+        self.assigned = True
+
+    async def _revoked(self, _app: Any, _revoked: Iterable[TP], **_: Any) -> None:
+        # Faust's protocol is eager: everything is given back, and what stays ours is sought to its
+        # committed offset. So every lane ends here, whatever was revoked.
+        lanes, self._lanes = list(self._lanes.values()), {}
+        await self._close(lanes)
+        if self._failure is None:
+            await self._commit()
+
+    async def _close(self, lanes: Sequence[_Lane]) -> None:
+        """End lanes between two batches; a batch that takes too long is abandoned, uncommitted."""
+        tasks = []
+        for lane in lanes:
+            lane.closing = True
+            lane.waiting.clear()
+            lane.arrived.set()
+            if lane.task is not None:
+                tasks.append(lane.task)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
+            for task in late:
+                task.cancel()
+
+    # -- lanes --------------------------------------------------------------------------------
+
+    def _put(self, tp: TP, records: list[ConsumerRecord]) -> None:
+        tp = TP(*tp)
+        lane = self._lanes.get(self.work.lane(tp))
+        if lane is None or lane.closing or tp not in lane.tps:
+            return
+        seen = self._seen.get(tp, -1)
+        if records[0].offset <= seen:
+            # A seek back to the committed offset: what still waits here must not come twice.
+            records = [record for record in records if record.offset > seen]
+            if not records:
+                return
+        self._seen[tp] = records[-1].offset
+        self.watch.received(tp, records)
+        lane.waiting.append((tp, records))
+        lane.queued += len(records)
+        lane.arrived.set()
+        if lane.queued > LANE_BOUND and not lane.paused:
+            lane.paused = True
+            self.app.consumer.pause_partitions(lane.tps)
+
+    async def _run_lane(self, lane: _Lane) -> None:
+        try:
+            await self._fold(lane)
+            while not lane.closing:
+                await lane.arrived.wait()
+                if lane.queued < SMALL and not lane.closing:
+                    await asyncio.sleep(COMPANY_SECONDS)
+                batch = self._take(lane)
+                if not batch:
+                    lane.arrived.clear()
+                    if lane.waiting and not lane.leaders:
+                        lane.arrived.set()
+                    continue
+                lane.at_work_since = time.monotonic()
+                await self.work.carry_out(lane.name, batch)
+                lane.at_work_since = None
+                for tp, records in batch.items():
+                    last = records[-1]
+                    self._done[tp] = last.offset + 1
+                    self._stamp[tp] = last.timestamp
+                    if tp in lane.leaders and last.offset + 1 >= lane.leaders[tp]:
+                        del lane.leaders[tp]
+                        lane.arrived.set()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.fail(error)
+
+    async def _fold(self, lane: _Lane) -> None:
+        committed = await self.ends.committed(self.work.group, lane.tps)
+        leading = [tp for tp in lane.tps if self.work.leading(tp)]
+        ends = await self.ends.ends(leading)
+        lane.leaders = {tp: end for tp, end in ends.items() if end > committed.get(tp, 0)}
+        await self.work.fold(lane.name, committed)
+
+    def _take(self, lane: _Lane) -> dict[TP, list[ConsumerRecord]]:
+        """Merge what waits, in order of arrival within each partition; leaders alone while they are behind."""
+        batch: dict[TP, list[ConsumerRecord]] = {}
+        kept: deque[tuple[TP, list[ConsumerRecord]]] = deque()
+        taken = 0
+        while lane.waiting and taken < LARGEST_BATCH:
+            tp, records = lane.waiting.popleft()
+            if lane.leaders and tp not in lane.leaders:
+                kept.append((tp, records))
+                continue
+            batch.setdefault(tp, []).extend(records)
+            taken += len(records)
+        kept.extend(lane.waiting)
+        lane.waiting = kept
+        lane.queued -= taken
+        if lane.paused and lane.queued < LANE_BOUND // 2:
+            lane.paused = False
+            self.app.consumer.resume_partitions(lane.tps)
+        if not lane.waiting:
+            lane.arrived.clear()
+        return batch
+
+    # -- commit -------------------------------------------------------------------------------
+
+    async def _commit_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            try:
+                await self._commit()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self.fail(error)
+                return
+
+    async def _commit(self) -> None:
+        async with self._commit_lock:
+            due = {tp: offset for tp, offset in self._done.items() if offset > self._committed.get(tp, -1)}
+            if due:
+                # The one private call; a test pins it against the installed Faust.
+                if await self.app.consumer._commit(due):
+                    self._committed.update(due)
+            for tp, offset in self._done.items():
+                highwater = self.app.consumer.highwater(tp) or offset
+                lag = max(highwater - offset, 0)
+                seconds = max(time.time() - self._stamp[tp] / 1000, 0.0) if lag else 0.0
+                self.watch.committed(tp, offset, lag, seconds)
+
+
+class Ends(Protocol):
+    """Reads offsets outside the group's own consumer."""
+
+    async def committed(self, group: str, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Return the committed offsets of a group; nothing for a partition without one."""
+        ...
+
+    async def ends(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Return the end offsets."""
+        ...
+
+
+Clock = Callable[[], int]
+"""UTC milliseconds."""
