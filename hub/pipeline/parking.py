@@ -62,7 +62,9 @@ def decide(
             # Its outputs were acknowledged before this state was written.
             decisions.append(Skip(record, "settled"))
             continue
-        if partition.parked and record.key in partition.parked:
+        first = partition.parked.get(record.key) if partition.parked else None
+        if first is not None and offset >= first:
+            # A redelivery can bring records from before the first parked one: those still go out.
             decisions.append(Quarantine(record, Code.BEHIND, Stage.PARK, "waits for an earlier record"))
             partition.quarantined[offset] = Code.BEHIND
             continue

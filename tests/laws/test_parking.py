@@ -1,0 +1,195 @@
+"""Laws of parking: order per subject, one decision or more per record, and nothing doubled by a redelivery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from hub.model.connector import Connector, Context, Feed, FeedManifest, Manifest, OnReject, Stability
+from hub.model.decision import Decision, Deliver, Quarantine, Skip
+from hub.model.errors import Code
+from hub.model.event import Fact
+from hub.model.record import Origin, Record
+from hub.pipeline.parking import Partition, decide
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A payload that needs no schema."""
+
+    word: str
+    TYPE: ClassVar[str] = "hub.test.Said"
+    DOMAIN: ClassVar[str] = "test"
+    AUDIENCE: ClassVar[str] = "person"
+
+
+class Word(BaseModel):
+    """What the test product sends."""
+
+    word: str
+
+
+class Plain:
+    """Encodes a payload as its word."""
+
+    def encode(self, payload: Any) -> bytes:
+        """Return the word."""
+        return str(payload.word).encode()
+
+
+def stateless(doc: Word, at: Context) -> Iterable[Fact]:
+    """Say each word."""
+    return [Fact(Said(doc.word), at.key, at.read_at, doc.word)]
+
+
+def remembering(previous: Any, doc: Word, at: Context) -> Any:
+    """Say a word only when it is another than the last."""
+    if previous is not None and previous["word"] == doc.word:
+        return previous, "unchanged"
+    return {"word": doc.word}, [Fact(Said(doc.word), at.key, at.read_at, doc.word)]
+
+
+def connector(*, memory: bool, on_reject: OnReject = OnReject.PARK) -> Connector:
+    """Make a product with one feed."""
+    manifest = FeedManifest(
+        summary="words",
+        style="poll",
+        content_type="application/json",
+        model="Word",
+        key="speaker",
+        memory=memory,
+        on_reject=on_reject,
+        emits=("Said",),
+    )
+    return Connector(
+        "test",
+        "test",
+        Manifest(
+            summary="test",
+            vendor="us",
+            owner="us",
+            stability=Stability.STABLE,
+            revision=1,
+            feeds={"words": manifest},
+        ),
+        {"words": Feed("words", manifest, Word, remembering if memory else stateless)},
+    )
+
+
+GOOD, BAD = b'{"word":"%d"}', b"{"
+bodies = st.one_of(st.integers(0, 3).map(lambda number: GOOD % number), st.just(BAD))
+logs = st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c"]), bodies), max_size=30)
+
+
+def records(log: list[tuple[bytes, bytes]]) -> list[Record]:
+    """Lay a log out as raw records."""
+    moment = int(datetime(2026, 3, 10, tzinfo=UTC).timestamp() * 1000)
+    return [
+        Record("test", "words", key, value, f"raw-{offset}", moment, Origin("raw.test", 1, 0, offset))
+        for offset, (key, value) in enumerate(log)
+    ]
+
+
+def events(decisions: Iterable[Decision]) -> list[tuple[str, str]]:
+    """List subject and id of what is delivered."""
+    return [(d.event.subject, d.event.id) for d in decisions if isinstance(d, Deliver)]
+
+
+@given(logs)
+def test_later_records_of_a_subject_wait_behind_a_rejected_one(log: list[tuple[bytes, bytes]]) -> None:
+    """Nothing of a subject is delivered after its first bad record, and nothing of the others waits."""
+    decided = decide(records(log), Partition(), connector(memory=False), Plain())
+    first_bad: dict[bytes, int] = {}
+    for offset, (key, body) in enumerate(log):
+        if body == BAD:
+            first_bad.setdefault(key, offset)
+    delivered = {d.event.seq.offset for d in decided.decisions if isinstance(d, Deliver)}
+    expected = {n for n, (key, _) in enumerate(log) if n < first_bad.get(key, len(log))}
+    assert expected == delivered
+    behind = {d.record.origin.offset for d in decided.decisions if isinstance(d, Quarantine) and d.code is Code.BEHIND}
+    assert {n for n, (key, _) in enumerate(log) if n > first_bad.get(key, len(log))} == behind
+
+
+@given(logs, st.booleans())
+def test_every_record_is_decided_exactly_once(log: list[tuple[bytes, bytes]], memory: bool) -> None:
+    """Received = delivered + quarantined + skipped."""
+    decided = decide(records(log), Partition(), connector(memory=memory), Plain())
+    seen = [
+        d.event.seq.offset if isinstance(d, Deliver) else d.record.origin.offset for d in decided.decisions
+    ]
+    assert list(range(len(log))) == seen
+
+
+@given(logs, st.booleans(), st.data())
+def test_a_crash_after_any_step_changes_no_fact(
+    log: list[tuple[bytes, bytes]], memory: bool, data: st.DataObject
+) -> None:
+    """Whatever was written before a kill, the repeated batch delivers the same facts, in the same order per subject."""
+    made = connector(memory=memory)
+    whole = events(decide(records(log), Partition(), made, Plain()).decisions)
+    written: list[tuple[str, str]] = []
+    states: dict[bytes, Any] = {}
+    quarantine: dict[int, Quarantine] = {}
+    committed = 0
+    while committed < len(log):
+        partition = Partition(states=dict(states))
+        for offset, held in quarantine.items():
+            partition.quarantined[offset] = held.code
+            first = partition.parked.get(held.record.key, offset)
+            partition.parked[held.record.key] = min(first, offset)
+        size = data.draw(st.integers(1, len(log)))
+        batch = records(log)[committed : committed + size]
+        decided = decide(batch, partition, made, Plain())
+        step = data.draw(st.sampled_from(["outputs", "states", "commit", "commit", "commit"]))
+        written += events(decided.decisions)
+        for decision in decided.decisions:
+            if isinstance(decision, Quarantine):
+                quarantine[decision.record.origin.offset] = decision
+        if step != "outputs":
+            states.update(decided.states)
+        if step == "commit":
+            committed += len(batch)
+    unique = list(dict.fromkeys(written))
+    for subject in ("a", "b", "c"):
+        assert [e for e in whole if e[0] == subject] == [e for e in unique if e[0] == subject]
+    assert len(quarantine) == sum(isinstance(d, Quarantine) for d in decide(records(log), Partition(), made, Plain()).decisions)
+
+
+@given(logs)
+def test_skipping_feeds_go_on(log: list[tuple[bytes, bytes]]) -> None:
+    """A feed whose next record supersedes is never stopped by a bad one."""
+    decided = decide(records(log), Partition(), connector(memory=False, on_reject=OnReject.SKIP), Plain())
+    delivered = sum(isinstance(d, Deliver) for d in decided.decisions)
+    assert sum(body != BAD for _, body in log) == delivered
+
+
+def test_an_own_failure_of_a_connector_is_a_named_quarantine() -> None:
+    """A mapping that raises quarantines the record as a bug, and tells no value."""
+    made = connector(memory=False)
+
+    def broken(_doc: Word, _at: Context) -> Iterable[Fact]:
+        raise RuntimeError("Jean Dupont")
+
+    feed = Feed("words", made.feeds["words"].manifest, Word, broken)
+    decided = decide(
+        records([(b"a", GOOD % 1)]), Partition(), Connector("test", "test", made.manifest, {"words": feed}), Plain()
+    )
+    (found,) = decided.decisions
+    assert isinstance(found, Quarantine)
+    assert (Code.BUG, "RuntimeError") == (found.code, found.detail)
+
+
+def test_a_settled_record_is_not_decided_again() -> None:
+    """A redelivery of what a state has already settled is skipped by its address."""
+    made = connector(memory=True)
+    partition = Partition()
+    log = records([(b"a", GOOD % 1), (b"a", GOOD % 2)])
+    decide(log, partition, made, Plain())
+    again = decide(log, partition, made, Plain())
+    assert ["settled", "settled"] == [d.reason for d in again.decisions if isinstance(d, Skip)]
