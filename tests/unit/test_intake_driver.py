@@ -1,0 +1,137 @@
+"""The driver carries out wishes in order, and ends a poll for whatever time may heal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from hub.intake.driver import Vendor, drive
+from hub.model.connector import Connector, Manifest, Stability
+from hub.model.errors import Transient
+from hub.model.intake import Checkpoint, Delete, Emit, Get, Intake, Post, Subjects
+
+CONNECTOR = Connector(
+    "test",
+    "test",
+    Manifest(summary="t", vendor="t", owner="t", stability=Stability.STABLE, revision=1, feeds={}),
+    {},
+)
+
+
+class Ports:
+    """Remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+
+    def emit(self, product: str, wish: Emit) -> None:
+        """Take a record."""
+        self.log.append((product, wish.key, wish.value))
+
+    def subjects(self, product: str) -> list[str]:
+        """Know two subjects."""
+        return ["1", "2"]
+
+    def checkpoint(self, product: str, cursor: Mapping[str, Any]) -> None:
+        """Keep a cursor."""
+        self.log.append(dict(cursor))
+
+
+def vendor(answer: Callable[[httpx.Request], httpx.Response], **more: Any) -> Vendor:
+    """Make a vendor of a function."""
+    return Vendor("http://vendor/api/", "hub", 1e9, {}, transport=httpx.MockTransport(answer), **more)
+
+
+def emit(key: str, value: bytes) -> Emit:
+    """Wish for a record."""
+    return Emit(feed="f", key=key, value=value, read_at=0, content_type="application/json")
+
+
+def test_wishes_are_carried_out_in_order() -> None:
+    """Requests, records and cursors happen in the order of the page."""
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(f"{request.method} {request.url.path}")
+        return httpx.Response(200, json={"n": 1}, headers={"X-Request-Id": "a1"})
+
+    def source() -> Intake:
+        found = yield Get("/list", params={"max": "2"})
+        assert ("a1", {"n": 1}, True) == (found.id, found.json(), found.ok)
+        for subject in (yield Subjects("test")):
+            yield emit(subject, found.body)
+        yield Post("/done", body={"a": 1})
+        yield Delete("/list/1")
+        yield Checkpoint({"at": 3})
+
+    ports = Ports()
+    assert 2 == drive(CONNECTOR, source(), vendor(answer), ports)
+    assert ["GET /api/list", "POST /api/done", "DELETE /api/list/1"] == seen
+    assert [("test", "1", b'{"n":1}'), ("test", "2", b'{"n":1}'), {"at": 3}] == ports.log
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "retry_after"),
+    [(503, {}, None), (429, {"Retry-After": "7"}, 7.0), (429, {"Retry-After": "soon"}, None), (401, {}, None)],
+)
+def test_temporary_answers_end_the_poll(status: int, headers: dict[str, str], retry_after: float | None) -> None:
+    """The source never sees them, is closed, and the wait that the vendor asked for is passed on."""
+    closed = []
+
+    def source() -> Iterator[Any]:
+        try:
+            yield Get("/list")
+        finally:
+            closed.append(True)
+
+    with pytest.raises(Transient) as caught:
+        drive(CONNECTOR, source(), vendor(lambda _: httpx.Response(status, headers=headers)), Ports())  # type: ignore[arg-type]
+    assert (retry_after, [True]) == (caught.value.retry_after, closed)
+
+
+def test_a_final_refusal_reaches_the_source() -> None:
+    """A 404 is news for the source to judge."""
+
+    def source() -> Intake:
+        found = yield Get("/one")
+        assert 404 == found.status
+
+    assert 0 == drive(CONNECTOR, source(), vendor(lambda _: httpx.Response(404)), Ports())
+
+
+def test_a_broken_connection_is_temporary() -> None:
+    """What httpx raises is told by its kind alone."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("peer closed: Jean Dupont")
+
+    def source() -> Intake:
+        yield Get("/list")
+
+    with pytest.raises(Transient, match="^RemoteProtocolError$"):
+        drive(CONNECTOR, source(), vendor(answer), Ports())
+
+
+def test_the_rate_limit_is_kept() -> None:
+    """Two requests are at least the vendor's interval apart."""
+    now, slept = [100.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    polite = Vendor(
+        "http://vendor",
+        "hub",
+        2.0,
+        {},
+        transport=httpx.MockTransport(lambda _: httpx.Response(200)),
+        clock=lambda: now[0],
+        sleep=sleep,
+    )
+    polite.ask(Get("/a"))
+    polite.ask(Get("/b"))
+    assert [0.5] == slept
