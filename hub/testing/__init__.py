@@ -1,0 +1,1 @@
+"""What tests and the demonstration need: a town, a cluster, a memory log."""

@@ -1,0 +1,379 @@
+"""A vendor in a box: the base of every `connectors/sources/*/*/simulator.py`.
+
+    class Simulator(hub.testing.simulator.Simulator):
+        product = "chrono"
+
+        def routes(self) -> list[Route]:
+            return [Route("/api/bookings/", self.bookings)]
+
+        def bookings(self, request: Request) -> Response:
+            with self.lock:
+                body = ...
+                return self.answer(request, body, "application/json", feed="bookings", key=child)
+
+Endpoints are plain functions (Starlette runs them in threads).  Take `self.lock` around whatever reads
+or changes the state *and* around `answer`, so that the journal has them in the order of the truth.
+
+**Saying what happened.**  Change the state, then `said(...)`, under one hold of the lock:
+
+    fact = self.said("LoanStarted", f"ils_di:{patron}", item, feed="patron", key=f"ils_di:{patron}")
+    ...
+    self.over(fact)                                      # the loan ended: from here no answer shows it
+    self.said("LoanReturned", ..., feed="patron", key=..., after=fact)   # seen only if the loan was seen
+
+A fact with `feed` and `key` (the raw key, as in `answer`) is observable if an answer of that feed and key
+arrived while it lasted; one without is told by a queue that repeats until acknowledged, and always is.
+A callback shows the facts that it names: `self.call(..., facts=[fact])`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+from uuid import uuid4
+
+import anyio
+import httpx
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub.testing.town.journal import Journal
+from hub.testing.town.people import Town
+
+SIGNATURE = "X-Hub-Signature"
+REQUEST_ID = "X-Request-Id"
+HTML_PAGE = (
+    b"<!DOCTYPE html>\n<html><head><title>Erreur</title></head>"
+    b"<body><h1>Service momentan\xc3\xa9ment indisponible</h1></body></html>\n"
+)
+KINDS = ("503", "429", "slow", "html200", "truncate")
+
+
+@dataclass(slots=True)
+class Fault:
+    """A failure that waits for the requests it will strike."""
+
+    path_prefix: str
+    kind: str
+    times: int
+    retry_after: float | None
+    seconds: float
+    method: str
+
+
+class Faults:
+    """Failures to come; safe for threads.
+
+    `503` and `429` are answered before the vendor looks at the request.  `slow` holds the answer back
+    after its contents were decided: it may be older than a callback sent meanwhile.  `html200` answers
+    an error page with status 200; `truncate` announces the whole length, sends half and hangs up.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[Fault] = []
+
+    def add(
+        self,
+        path_prefix: str,
+        kind: str,
+        times: int = 1,
+        *,
+        retry_after: float | None = None,
+        seconds: float | None = None,
+        method: str = "GET",
+    ) -> None:
+        """Let the next `times` requests under a path (as the vendor names it, `/api/…`) fail."""
+        if kind not in KINDS:
+            raise ValueError(f"no such fault: {kind}")
+        fault = Fault(path_prefix, kind, times, retry_after, 1.5 if seconds is None else seconds, method)
+        with self._lock:
+            self._waiting.append(fault)
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """Return the first fault that strikes a request, and count it down."""
+        with self._lock:
+            for fault in self._waiting:
+                if fault.method in (method, "*") and path.startswith(fault.path_prefix):
+                    fault.times -= 1
+                    if fault.times == 0:
+                        self._waiting.remove(fault)
+                    return fault
+        return None
+
+    def clear(self) -> None:
+        """Let nothing fail any more."""
+        with self._lock:
+            self._waiting.clear()
+
+    @property
+    def pending(self) -> int:
+        """How many requests are still going to fail."""
+        with self._lock:
+            return sum(fault.times for fault in self._waiting)
+
+
+class _Failing:
+    """ASGI middleware that lets requests fail and journals it."""
+
+    def __init__(self, app: ASGIApp, simulator: Simulator) -> None:
+        self._app = app
+        self._simulator = simulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        fault = self._simulator.faults.take(scope["method"], path)
+        if fault is None:
+            await self._app(scope, receive, send)
+        elif fault.kind in ("503", "429"):
+            self._journal(fault, path, None)
+            headers = {"Retry-After": f"{fault.retry_after:g}"} if fault.retry_after is not None else {}
+            await Response(status_code=int(fault.kind), headers=headers)(scope, receive, send)
+        else:
+            await self._spoil(fault, path, scope, receive, send)
+
+    async def _spoil(self, fault: Fault, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, keep)
+        start = messages[0]
+        body = b"".join(message.get("body", b"") for message in messages[1:])
+        headers = {name.lower(): value for name, value in start["headers"]}
+        answer = headers.get(REQUEST_ID.lower().encode(), b"").decode()
+        if fault.kind == "slow":
+            self._journal(fault, path, None)
+            await anyio.sleep(fault.seconds)
+            for message in messages:
+                await send(message)
+            return
+        self._journal(fault, path, answer or None)
+        if fault.kind == "html200":
+            page = Response(HTML_PAGE, media_type="text/html")
+            if answer:
+                page.headers[REQUEST_ID] = answer
+            await page(scope, receive, send)
+            return
+        await send(start)
+        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        # Returning before the announced length is what makes the server break the connection.
+
+    def _journal(self, fault: Fault, path: str, answer: str | None) -> None:
+        self._simulator.journal.write(
+            "fault", product=self._simulator.product, fault=fault.kind, path=fault.path_prefix, answer=answer
+        )
+
+
+class Simulator:
+    """One vendor: its API as an ASGI app, its state, its failures, and what it tells the journal."""
+
+    product: ClassVar[str]
+
+    def __init__(
+        self,
+        town: Town,
+        journal: Journal,
+        clock: Callable[[], datetime],
+        settings: Mapping[str, str],
+    ) -> None:
+        """`clock` is the town's (aware UTC); `settings`: `hooks_url` (`http://…/hooks/<product>`), `hook_secret_file`."""
+        self.town = town
+        self.journal = journal
+        self.clock = clock
+        self.settings = settings
+        self.lock = threading.RLock()
+        self.faults = Faults()
+        self.app = Starlette(routes=list(self.routes()), middleware=[Middleware(_Failing, simulator=self)])
+        self._calls: queue.Queue[_Callback | None] = queue.Queue()
+        self._caller: threading.Thread | None = None
+        self._closing = threading.Event()
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the vendor's endpoints."""
+        raise NotImplementedError
+
+    def seed(self) -> None:
+        """Set the state in which the town wakes up."""
+
+    def answer(
+        self,
+        request: Request,
+        body: bytes,
+        content_type: str,
+        *,
+        feed: str,
+        key: str,
+        status: int = 200,
+        facts: Iterable[str] = (),
+    ) -> Response:
+        """Answer with something that must become exactly one raw record, and journal it.
+
+        `key` is the raw key; `facts` are those that this answer shows and that no `feed` and `key` tell.
+        """
+        answer = str(uuid4())
+        self.journal.write(
+            "served",
+            product=self.product,
+            feed=feed,
+            key=key,
+            answer=answer,
+            instance=instance_of(request),
+            facts=list(facts),
+        )
+        return Response(body, status, headers={REQUEST_ID: answer, "Content-Type": content_type})
+
+    def said(
+        self,
+        type: str,
+        subject: str,
+        entity: str,
+        *,
+        observable: bool = True,
+        why: str = "",
+        feed: str | None = None,
+        key: str | None = None,
+        after: str | None = None,
+        unless: str | None = None,
+    ) -> str:
+        """Journal a fact and return its name.
+
+        `type` is the record name (`LoanStarted`).  With `feed` and `key`, answers of that feed and key show it
+        until `over`.  `after`: cannot be seen unless that fact was seen before; `unless`: is not seen if that
+        fact was seen.  `observable=False` with `why`: nobody can, whatever is answered.
+        """
+        fact = str(uuid4())
+        fields = {"feed": feed, "key": key, "after": after, "unless": unless}
+        self.journal.write(
+            "said",
+            fact=fact,
+            product=self.product,
+            type=type,
+            subject=subject,
+            entity=entity,
+            observable=observable,
+            why=why,
+            **{name: value for name, value in fields.items() if value is not None},
+        )
+        return fact
+
+    def over(self, fact: str) -> None:
+        """Journal that from here on no answer shows a fact."""
+        self.journal.write("over", fact=fact)
+
+    def acked(self, feed: str, key: str) -> None:
+        """Journal that the hub acknowledged an item of a queue."""
+        self.journal.write("acked", product=self.product, feed=feed, key=key)
+
+    def call(
+        self,
+        feed: str,
+        key: str,
+        body: bytes,
+        content_type: str = "application/json",
+        *,
+        facts: Iterable[str] = (),
+        lost: bool = False,
+        twice: bool = False,
+    ) -> str:
+        """Send a callback to the hub, signed, in order, repeated until it is taken; return its id.
+
+        The id travels as `X-Request-Id`.  `lost`: it gets lost on its way; `twice`: it is delivered two times.
+        """
+        answer = str(uuid4())
+        if lost:
+            self.journal.write("fault", product=self.product, fault="lost", path=feed, answer=None)
+            return answer
+        self.journal.write(
+            "served", product=self.product, feed=feed, key=key, answer=answer, instance="", facts=list(facts)
+        )
+        with self.lock:
+            if self._caller is None:
+                self._caller = threading.Thread(target=self._deliver, name=f"{self.product}-callbacks", daemon=True)
+                self._caller.start()
+        for _ in range(2 if twice else 1):
+            self._calls.put(_Callback(feed, answer, body, content_type))
+        return answer
+
+    @property
+    def undelivered(self) -> int:
+        """How many callbacks have not been taken yet."""
+        return self._calls.unfinished_tasks
+
+    def close(self) -> None:
+        """Stop sending callbacks."""
+        self._closing.set()
+        self._calls.put(None)
+        if self._caller is not None:
+            self._caller.join(timeout=5)
+
+    def _deliver(self) -> None:
+        base = self.settings["hooks_url"].rstrip("/")
+        secret = Path(self.settings["hook_secret_file"]).read_text("utf-8").strip().encode()
+        with httpx.Client(timeout=10) as client:
+            while (callback := self._calls.get()) is not None:
+                headers = {
+                    "Content-Type": callback.content_type,
+                    REQUEST_ID: callback.answer,
+                    SIGNATURE: "sha256=" + hmac.new(secret, callback.body, hashlib.sha256).hexdigest(),
+                }
+                pause = 0.1
+                while not self._closing.is_set():
+                    status = _post(client, f"{base}/{callback.feed}", callback.body, headers)
+                    self.journal.write(
+                        "callback",
+                        product=self.product,
+                        feed=callback.feed,
+                        answer=callback.answer,
+                        status=status,
+                    )
+                    if 200 <= status < 300 or status in (400, 413, 422):
+                        break
+                    self._closing.wait(pause)
+                    pause = min(pause * 2, 2.0)
+                self._calls.task_done()
+
+    def settle(self, seconds: float = 10.0) -> bool:
+        """Wait until every callback has been taken; tell whether it was."""
+        end = time.monotonic() + seconds
+        while self.undelivered and time.monotonic() < end:
+            time.sleep(0.02)
+        return not self.undelivered
+
+
+@dataclass(frozen=True, slots=True)
+class _Callback:
+    feed: str
+    answer: str
+    body: bytes
+    content_type: str
+
+
+def _post(client: httpx.Client, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    try:
+        return client.post(url, content=body, headers=headers).status_code
+    except httpx.HTTPError:
+        return 0
+
+
+def instance_of(request: Request) -> str:
+    """Tell which intake process asks: the comment of its `User-Agent`."""
+    found = re.search(r"\(([^)]*)\)", request.headers.get("user-agent", ""))
+    return found.group(1) if found else ""
