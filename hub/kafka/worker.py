@@ -294,9 +294,7 @@ class Worker:
         lane.waiting.append((tp, records))
         lane.queued += len(records)
         lane.arrived.set()
-        if lane.queued > LANE_BOUND and not lane.paused:
-            lane.paused = True
-            self.app.consumer.pause_partitions(lane.tps)
+        self._regulate(lane)
 
     async def _run_lane(self, lane: _Lane) -> None:
         try:
@@ -308,8 +306,6 @@ class Worker:
                 batch = self._take(lane)
                 if not batch:
                     lane.arrived.clear()
-                    if lane.waiting and not lane.leaders:
-                        lane.arrived.set()
                     continue
                 lane.at_work_since = time.monotonic()
                 await self.work.carry_out(lane.name, batch)
@@ -320,7 +316,7 @@ class Worker:
                     self._stamp[tp] = last.timestamp
                     if tp in lane.leaders and last.offset + 1 >= lane.leaders[tp]:
                         del lane.leaders[tp]
-                        lane.arrived.set()
+                        self._regulate(lane)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -332,6 +328,7 @@ class Worker:
         ends = await self.ends.ends(leading)
         lane.leaders = {tp: end for tp, end in ends.items() if end > committed.get(tp, 0)}
         await self.work.fold(lane.name, committed)
+        self._regulate(lane)
 
     def _take(self, lane: _Lane) -> dict[TP, list[ConsumerRecord]]:
         """Merge what waits, in order of arrival within each partition; leaders alone while they are behind."""
@@ -343,17 +340,32 @@ class Worker:
             if lane.leaders and tp not in lane.leaders:
                 kept.append((tp, records))
                 continue
+            room = LARGEST_BATCH - taken
+            if len(records) > room:
+                lane.waiting.appendleft((tp, records[room:]))
+                records = records[:room]
             batch.setdefault(tp, []).extend(records)
             taken += len(records)
         kept.extend(lane.waiting)
         lane.waiting = kept
         lane.queued -= taken
-        if lane.paused and lane.queued < LANE_BOUND // 2:
-            lane.paused = False
-            self.app.consumer.resume_partitions(lane.tps)
-        if not lane.waiting:
-            lane.arrived.clear()
+        self._regulate(lane)
         return batch
+
+    def _regulate(self, lane: _Lane) -> None:
+        """Fetch only what the lane can take now: nothing past its bound, leaders alone while they are behind.
+
+        Applied at every change, because Faust resumes all partitions by itself after a rebalance.
+        """
+        wanted = set(lane.leaders) or lane.tps
+        queued = sum(len(records) for tp, records in lane.waiting if tp in wanted)
+        if queued > (LANE_BOUND // 2 if lane.paused else LANE_BOUND):
+            lane.paused, wanted = True, set()
+        else:
+            lane.paused = False
+        consumer = self.app.consumer
+        consumer.pause_partitions(lane.tps - wanted)
+        consumer.resume_partitions(wanted)
 
     # -- commit -------------------------------------------------------------------------------
 
