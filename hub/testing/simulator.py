@@ -24,12 +24,17 @@ or changes the state *and* around `answer`, so that the journal has them in the 
 A fact with `feed` and `key` (the raw key, as in `answer`) is observable if an answer of that feed and key
 arrived while it lasted; one without is told by a queue that repeats until acknowledged, and always is.
 A callback shows the facts that it names: `self.call(..., facts=[fact])`.
+
+**Living on.** What a subclass keeps in its own attributes is its state: plain data, and people of the town.
+The host saves it after every action, so that a town that is started again goes on where it was.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import io
+import pickle
 import queue
 import re
 import threading
@@ -51,7 +56,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.testing.town.journal import Journal
-from hub.testing.town.people import Town
+from hub.testing.town.people import Child, Person, Town
 
 SIGNATURE = "X-Hub-Signature"
 REQUEST_ID = "X-Request-Id"
@@ -206,6 +211,21 @@ class Simulator:
         self._caller: threading.Thread | None = None
         self._closing = threading.Event()
 
+    def save(self) -> bytes:
+        """Write down the state: every attribute of a subclass's own; people by their numbers."""
+        with self.lock:
+            state = {name: value for name, value in self.__dict__.items() if name not in _INFRASTRUCTURE}
+            buffer = io.BytesIO()
+            _Pickler(buffer).dump((len(self.journal.entries()), state))
+            return buffer.getvalue()
+
+    def restore(self, saved: bytes) -> None:
+        """Go on from what `save` wrote; what was said since and is not part of it is taken back in the journal."""
+        upto, state = _Unpickler(io.BytesIO(saved), self.town).load()
+        with self.lock:
+            self.__dict__.update(state)
+            self.journal.write("restored", product=self.product, upto=upto)
+
     def routes(self) -> Sequence[BaseRoute]:
         """Return the vendor's endpoints."""
         raise NotImplementedError
@@ -356,6 +376,32 @@ class Simulator:
         while self.undelivered and time.monotonic() < end:
             time.sleep(0.02)
         return not self.undelivered
+
+
+_INFRASTRUCTURE = frozenset(
+    ("town", "journal", "clock", "settings", "lock", "faults", "app", "_calls", "_caller", "_closing")
+)
+
+
+class _Pickler(pickle.Pickler):
+    """Writes people of the town as their numbers: there is one of each."""
+
+    def persistent_id(self, value: object) -> tuple[str, str] | None:
+        if isinstance(value, Person):
+            return "person", value.citizen
+        if isinstance(value, Child):
+            return "child", value.external_id
+        return None
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, town: Town) -> None:
+        super().__init__(file)
+        self._town = town
+
+    def persistent_load(self, named: tuple[str, str]) -> Person | Child:
+        kind, number = named
+        return self._town.person(number) if kind == "person" else self._town.child(number)
 
 
 @dataclass(frozen=True, slots=True)

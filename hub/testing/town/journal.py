@@ -12,6 +12,7 @@ Kinds of entries, each with its number `n`, the wall clock `at` (UTC, millisecon
     callback   product feed answer status               one attempt to deliver a callback; status 0: no connection
     acked      product feed key                         the hub acknowledged an item of a queue
     mail       message_id sequence                      the mail server took a message
+    restored   product upto                             a vendor went on from what it had saved at entry `upto`
     note       what ...                                 whoever broke something on purpose says so
 
 **What can be observed** is computed from what was answered, never from a tolerance.  A fact is *shown*
@@ -87,6 +88,10 @@ def read(path: Path) -> Iterator[Entry]:
             yield json.loads(line)
 
 
+def _later(said: Mapping[str, Any], restored: Entry, when: str) -> bool:
+    return said.get("product") == restored["product"] and said.get(when, 0) > restored["upto"]
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """A fact of the journal, with the span of entries in which answers show it."""
@@ -144,7 +149,15 @@ class Account:
                     names = Said.__dataclass_fields__.keys()
                     facts[entry["fact"]] = {name: entry[name] for name in names if name in entry}
                 case "over":
-                    facts[entry["fact"]].setdefault("until", entry["n"])
+                    if entry["fact"] in facts:
+                        facts[entry["fact"]].setdefault("until", entry["n"])
+                case "restored":
+                    lost = [name for name, said in facts.items() if _later(said, entry, "n")]
+                    for name in lost:
+                        del facts[name]
+                    for said in facts.values():
+                        if _later(said, entry, "until"):
+                            del said["until"]
                 case "fault" if entry.get("answer"):
                     account.damaged[entry["answer"]] = entry["fault"]
                 case "callback":

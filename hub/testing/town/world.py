@@ -1,0 +1,94 @@
+"""The town as those who play its day see it: its people, its vendors, its mail, its clock."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hub.testing.simulator import Simulator
+from hub.testing.town.clock import TownClock
+from hub.testing.town.journal import Journal
+from hub.testing.town.mailbox import Mailbox
+from hub.testing.town.people import Town
+
+
+class World:
+    """Acts on vendors, and saves each vendor's state after every action."""
+
+    def __init__(
+        self,
+        town: Town,
+        simulators: Mapping[str, Simulator],
+        mailbox: Mailbox,
+        journal: Journal,
+        clock: TownClock,
+        states: Path,
+        days: int,
+    ) -> None:
+        self.town = town
+        self.simulators = simulators
+        self.mailbox = mailbox
+        self.journal = journal
+        self.clock = clock
+        self.days = days
+        """How many days this town has seen before."""
+        self.playing = False
+        self.stopping = threading.Event()
+        self._states = states
+        self._quiet = threading.Event()
+        self._quiet_thread: threading.Thread | None = None
+        self.chance = random.Random(f"{town.seed}/{days}")
+
+    def wake(self) -> None:
+        """Restore vendors that were saved, seed the others."""
+        self._states.mkdir(parents=True, exist_ok=True)
+        for product, simulator in self.simulators.items():
+            saved = self._states / product
+            if saved.exists():
+                simulator.restore(saved.read_bytes())
+            else:
+                # A seeding that was killed half-way said things that nobody remembers.
+                self.journal.write("restored", product=product, upto=0)
+                simulator.seed()
+            self._save(product)
+
+    def act(self, product: str, action: str, *args: Any, **options: Any) -> Any:
+        """Let something happen at a vendor; its new state is safe before anybody is answered."""
+        simulator = self.simulators[product]
+        with simulator.lock:
+            result = getattr(simulator, action)(*args, **options)
+            self._save(product)
+        return result
+
+    def _save(self, product: str) -> None:
+        half = self._states / f"{product}.half"
+        half.write_bytes(self.simulators[product].save())
+        half.replace(self._states / product)
+
+    def settle(self, seconds: float = 10.0) -> bool:
+        """Wait until every callback of every vendor has been taken."""
+        return all(simulator.settle(seconds) for simulator in self.simulators.values())
+
+    def quiet(self, on: bool, tick: Callable[[World], None] | None = None, every: float = 5.0) -> None:
+        """Let the town go on quietly, one small thing now and then, or stop it."""
+        if not on:
+            self._quiet.set()
+            return
+        if tick is None or (self._quiet_thread is not None and self._quiet_thread.is_alive()):
+            return
+        self._quiet.clear()
+
+        def live() -> None:
+            while not self._quiet.wait(every) and not self.stopping.is_set():
+                tick(self)
+
+        self._quiet_thread = threading.Thread(target=live, name="quiet-town", daemon=True)
+        self._quiet_thread.start()
+
+    def stop(self) -> None:
+        """End whatever is being played."""
+        self.stopping.set()
+        self._quiet.set()
