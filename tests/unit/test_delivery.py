@@ -1,0 +1,126 @@
+"""Mail says what happened in plain French; open-data files are valid, whole and named."""
+
+from __future__ import annotations
+
+import csv
+import json
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from google.transit import gtfs_realtime_pb2
+
+from hub.delivery import exports
+from hub.delivery.mail import Refused, Server, compose, send
+from hub.model.errors import Transient
+
+NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
+DISRUPTION = {
+    "disruption_id": "SEM_1",
+    "kind": "chantier",
+    "lines": ["SEM:48", "SEM:C1"],
+    "starts_at": "2026-03-10T05:20:00.000Z",
+    "ends_at": None,
+    "title": "Travaux, secteur « Claix »",
+    "description": "Ligne déviée",
+    "url": None,
+}
+
+
+class Inbox:
+    """An SMTP server that answers as told."""
+
+    def __init__(self) -> None:
+        self.answer = "250 OK"
+        self.received: list[Any] = []
+
+    async def handle_RCPT(self, *args: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        """Answer for the recipient."""
+        if self.answer.startswith("250"):
+            args[2].rcpt_tos.append(args[3])
+        return self.answer
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        """Take the message."""
+        self.received.append(envelope.content)
+        return "250 OK"
+
+
+@pytest.fixture
+def inbox() -> Iterator[tuple[Inbox, Server]]:
+    """Run a server on a free port."""
+    box = Inbox()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield box, Server("127.0.0.1", port, "hub@grenoble.example")
+    controller.stop()
+
+
+def test_a_mail_keeps_its_message_id(inbox: tuple[Inbox, Server]) -> None:
+    """The same row gives the same Message-ID, so that a repeated send is recognised."""
+    box, server = inbox
+    for _ in range(2):
+        send(server, compose("row-1", server.sender, "a@b.example", "meal_booked", {"meal_date": "mardi 10 mars", "activity": "déjeuner"}))
+    assert 2 == len(box.received)
+    assert all(b"<row-1@grenoble.example>" in content for content in box.received)
+
+
+@pytest.mark.parametrize(("answer", "error"), [("550 no such user", Refused), ("451 later", Transient)])
+def test_refusals_are_told_apart(inbox: tuple[Inbox, Server], answer: str, error: type[Exception]) -> None:
+    """5xx is for ever, 4xx is for now."""
+    box, server = inbox
+    box.answer = answer
+    with pytest.raises(error):
+        send(server, compose("row-1", server.sender, "a@b.example", "loan_overdue", {"due_date": "lundi 9 mars"}))
+
+
+def test_a_missing_server_is_waited_for() -> None:
+    """No connection is temporary."""
+    with pytest.raises(Transient):
+        send(Server("127.0.0.1", 9, "a@b.example"), compose("r", "a@b.example", "c@d.example", "hold_ready", {}))
+
+
+def test_a_value_cannot_start_a_header() -> None:
+    """A line break in a vendor's title stays within the subject."""
+    message = compose("r", "a@b.example", "c@d.example", "disruption_published", {"lines": "48\r\nBcc: x@y.example", "title": "t"})
+    assert "Bcc" not in message
+
+
+def test_disruptions_are_published_in_two_forms(tmp_path: Path) -> None:
+    """CSV and GTFS-RT say the same, and the catalogue names both."""
+    table = exports.write_table(tmp_path, exports.DISRUPTIONS, [exports.disruption_row(DISRUPTION)])
+    exports.write_alerts(tmp_path, {"metromobilite:SEM_1": DISRUPTION}, NOW)
+    exports.write_catalogue(tmp_path, [(table, exports.DISRUPTIONS)], NOW)
+    with (tmp_path / "perturbations.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert ("2026-03-10T05:20:00Z", "", "SEM:48 SEM:C1") == (row["debut"], row["fin"], row["lignes"])
+    feed = gtfs_realtime_pb2.FeedMessage.FromString((tmp_path / "perturbations.pb").read_bytes())
+    (entity,) = feed.entity
+    assert ["SEM:48", "SEM:C1"] == [selector.route_id for selector in entity.alert.informed_entity]
+    assert not entity.alert.active_period[0].HasField("end")
+    package = json.loads((tmp_path / "datapackage.json").read_text("utf-8"))
+    assert {"perturbations.csv", "perturbations.pb"} == {resource["path"] for resource in package["resources"]}
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".new")]
+
+
+def test_an_invalid_table_replaces_nothing(tmp_path: Path) -> None:
+    """A row against the schema stops the publication and leaves the old file."""
+    good = {"annee_mois": "2026-02", "bibliotheque": "BMA", "type_document": "LIVRE", "nb_prets": 7}
+    exports.write_table(tmp_path, exports.LOANS, [good])
+    before = (tmp_path / "prets.csv").read_bytes()
+    with pytest.raises(exports.InvalidDataset):
+        exports.write_table(tmp_path, exports.LOANS, [good | {"nb_prets": 0}])
+    assert before == (tmp_path / "prets.csv").read_bytes()
+
+
+def test_the_same_rows_give_the_same_file(tmp_path: Path) -> None:
+    """Publishing twice changes nothing."""
+    rows = [{"annee_mois": "2026-02", "bibliotheque": "BMA", "type_document": "LIVRE", "nb_prets": 7}]
+    first, second = (exports.write_table(tmp_path, exports.LOANS, rows) for _ in range(2))
+    assert (first.sha256, True, False) == (second.sha256, first.changed, second.changed)
