@@ -1,7 +1,7 @@
-"""Who may poll: owning the partition of a product's cursor is the lease, its value the cursor.
+"""Who may do what only one may do: owning the partition of a name's cursor is the lease, its value the cursor.
 
-An ordinary consumer group over `intake.cursor`; a product belongs to the partition that its name
-hashes to.  A lease is given only after the partition's cursors have been read to the end.
+An ordinary consumer group over `intake.cursor`; a name (a product, a sink) belongs to the partition
+that it hashes to.  A lease is given only after the partition's cursors have been read to the end.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from hub.kafka.produce import partition_of
 from hub.kafka.wire import CURSOR_TOPIC
 
-GROUP = "hub.intake"
-
 
 class Holder(Protocol):
     """What takes and gives back leases; called from the thread that runs `Leases.run`."""
 
-    def taken(self, product: str, cursor: Mapping[str, Any]) -> None:
-        """Start to poll from the cursor."""
+    def taken(self, name: str, cursor: Mapping[str, Any]) -> None:
+        """Begin, from the cursor."""
         ...
 
-    def given_back(self, product: str) -> None:
-        """Stop to poll; return once nothing more is written for the product."""
+    def given_back(self, name: str) -> None:
+        """Stop; return once nothing more is done under the name."""
         ...
 
 
@@ -35,11 +33,16 @@ class Leases(ConsumerRebalanceListener):  # type: ignore[misc]
     """Keeps the membership alive and tells the holder what it may do."""
 
     def __init__(
-        self, options: Mapping[str, Any], products: Iterable[str], holder: Holder, instance: str | None
+        self,
+        options: Mapping[str, Any],
+        group: str,
+        names: Iterable[str],
+        holder: Holder,
+        instance: str | None,
     ) -> None:
         """`instance` is the stable name of this worker slot: a restart takes up its leases at once."""
         self._consumer = KafkaConsumer(
-            group_id=GROUP,
+            group_id=group,
             group_instance_id=instance,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -47,7 +50,7 @@ class Leases(ConsumerRebalanceListener):  # type: ignore[misc]
             heartbeat_interval_ms=3_000,
             **options,
         )
-        self._products = tuple(products)
+        self._names = tuple(names)
         self._holder = holder
         self._owned: set[int] = set()
         self._held: set[str] = set()
@@ -64,8 +67,8 @@ class Leases(ConsumerRebalanceListener):  # type: ignore[misc]
                         self._remember(record.key, record.value)
                 self._take()
         finally:
-            for product in sorted(self._held):
-                self._holder.given_back(product)
+            for name in sorted(self._held):
+                self._holder.given_back(name)
             self._held.clear()
             self._consumer.close()
 
@@ -73,10 +76,10 @@ class Leases(ConsumerRebalanceListener):  # type: ignore[misc]
         """Give back what the partitions hold."""
         gone = {tp.partition for tp in revoked}
         self._owned -= gone
-        for product in sorted(self._held):
-            if self._number(product) in gone:
-                self._held.discard(product)
-                self._holder.given_back(product)
+        for name in sorted(self._held):
+            if self._number(name) in gone:
+                self._held.discard(name)
+                self._holder.given_back(name)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Read the cursors from the start."""
@@ -88,22 +91,22 @@ class Leases(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _take(self) -> None:
         waiting = [
-            product
-            for product in self._products
-            if product not in self._held and self._count and self._number(product) in self._owned
+            name
+            for name in self._names
+            if name not in self._held and self._count and self._number(name) in self._owned
         ]
         if not waiting:
             return
         tps = [TopicPartition(CURSOR_TOPIC, number) for number in sorted(map(self._number, set(waiting)))]
         ends = self._consumer.end_offsets(tps)
-        for product in waiting:
-            tp = TopicPartition(CURSOR_TOPIC, self._number(product))
+        for name in waiting:
+            tp = TopicPartition(CURSOR_TOPIC, self._number(name))
             if self._consumer.position(tp) >= ends[tp]:
-                self._held.add(product)
-                self._holder.taken(product, self._cursors.get(product, {}))
+                self._held.add(name)
+                self._holder.taken(name, self._cursors.get(name, {}))
 
-    def _number(self, product: str) -> int:
-        return partition_of(product.encode(), self._count)
+    def _number(self, name: str) -> int:
+        return partition_of(name.encode(), self._count)
 
     def _remember(self, key: bytes | None, value: bytes | None) -> None:
         try:

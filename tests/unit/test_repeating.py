@@ -1,11 +1,11 @@
-"""A poller rests after a good poll, waits longer while the vendor is away, and writes nothing once halted."""
+"""A repeating thread waits longer while the outside is away."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.intake.poller import LONGEST_WAIT, back_off
+from hub.repeating import LONGEST_WAIT, back_off
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
