@@ -16,6 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from hub.avro.codec import Schemas
+from hub.avro.lock import Locked, key
+from hub.avro.parse import BrokenSchema, Version, parse
 from hub.model.connector import Connector, Feed, Manifest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +41,38 @@ def connectors() -> Mapping[str, Connector]:
     return found
 
 
+@cache
+def schema_files() -> tuple[Version, ...]:
+    """Parse every `.avsc` under `schemas/`."""
+    return tuple(
+        parse(path.relative_to(ROOT).as_posix(), path.read_text("utf-8"))
+        for path in sorted(ROOT.glob("schemas/*/*/v*.avsc"))
+    )
+
+
+def schema_lock() -> dict[str, Locked]:
+    """Read `schemas/lock.toml`."""
+    path = ROOT / "schemas" / "lock.toml"
+    text = path.read_text("utf-8") if path.exists() else ""
+    return {name: Locked(entry["id"], entry["fingerprint"]) for name, entry in tomllib.loads(text).items()}
+
+
+@cache
+def schemas() -> Schemas:
+    """Load the schemas with their ids and models: the codec of the path."""
+    lock = schema_lock()
+    versions = {}
+    models = {}
+    for version in schema_files():
+        locked = lock.get(key(version))
+        if locked is None:
+            raise BrokenSchema(f"{version.path}: not in schemas/lock.toml; run `hub schemas lock`")
+        versions[locked.id] = version
+        module = import_module(f"schemas.models.{version.domain}")
+        models[version.full_name] = getattr(module, version.name).from_dict
+    return Schemas(versions, models)
+
+
 def folder(connector: Connector) -> Path:
     """Return the connector's folder."""
     return ROOT / "connectors" / "sources" / connector.domain / connector.product
@@ -52,8 +87,8 @@ def load(path: Path) -> Connector:
         raise BrokenConnector(f"{path}: not TOML: {error}") from None
     except ValidationError as error:
         problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        raise BrokenConnector(f"{path}: {key}: {problem['msg']}; see docs/reference/manifest.md") from None
+        where = ".".join(str(part) for part in problem["loc"])
+        raise BrokenConnector(f"{path}: {where}: {problem['msg']}; see docs/reference/manifest.md") from None
     package = f"connectors.sources.{domain}.{product}"
     models, mappings = import_module(f"{package}.model"), import_module(f"{package}.mapping")
     source = import_module(f"{package}.source")

@@ -1,0 +1,1 @@
+"""Avro schemas as values: parse, check, generate, encode.  Text in, text out: the shell reads files."""

@@ -1,0 +1,144 @@
+"""Canonical payloads to bytes and back, in the Confluent wire format.
+
+The frame: one byte 0, the schema id as four bytes big-endian, the Avro body.  Avro has no checksum,
+so the reader refuses what is too large, unknown, or longer than its schema says.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import fastavro
+from fastavro.validation import validate
+
+from hub.avro.parse import Version
+from hub.model.errors import Undecodable, Unencodable
+from hub.model.event import Payload
+
+LARGEST = 1024 * 1024
+"""Bytes of a framed value at most."""
+
+
+class _Known(NamedTuple):
+    version: Version
+    parsed: Any
+    frame: bytes
+    limits: tuple[tuple[str, int | None, re.Pattern[str] | None], ...]
+
+
+class Schemas:
+    """All schemas with their ids: the codec of the path and the contents of the registry."""
+
+    def __init__(self, versions: Mapping[int, Version], models: Mapping[str, Callable[[dict[str, Any]], Any]]) -> None:
+        """`versions` by schema id; `models` gives `from_dict` of each record's newest model by full name."""
+        self._by_id = {number: _know(number, version) for number, version in versions.items()}
+        self._newest: dict[str, int] = {}
+        self._numbers: dict[str, dict[int, int]] = {}
+        for number, version in sorted(versions.items(), key=lambda item: item[1].number):
+            self._newest[version.full_name] = number
+            self._numbers.setdefault(version.full_name, {})[version.number] = number
+        self._models = models
+
+    def encode(self, payload: Payload) -> bytes:
+        """Frame a payload; raise `Unencodable` naming the fields that do not fit their schema."""
+        number = self._newest.get(payload.TYPE)
+        if number is None:
+            raise Unencodable(f"no schema {payload.TYPE}")
+        known = self._by_id[number]
+        data = payload.as_dict()  # type: ignore[attr-defined]
+        for field, longest, pattern in known.limits:
+            value = data[field]
+            if isinstance(value, str) and (
+                (longest is not None and len(value) > longest)
+                or (pattern is not None and value != "" and pattern.search(value) is None)
+            ):
+                raise Unencodable("against the schema's bounds", fields=(field,))
+        out = io.BytesIO()
+        out.write(known.frame)
+        try:
+            fastavro.schemaless_writer(out, known.parsed, data, strict=True)
+        except Exception:
+            # fastavro's text quotes the value.
+            raise Unencodable("against the schema", fields=tuple(_misfits(known, data))) from None
+        return out.getvalue()
+
+    def decode(self, value: bytes) -> Any:
+        """Read a framed value into its newest model; raise `Undecodable` for anything else."""
+        if len(value) > LARGEST:
+            raise Undecodable("larger than an event can be")
+        if len(value) < 5 or value[0] != 0:
+            raise Undecodable("not in the Confluent wire format")
+        known = self._by_id.get(int.from_bytes(value[1:5], "big"))
+        if known is None:
+            raise Undecodable("a schema id that is not in the registry")
+        body = io.BytesIO(value)
+        body.seek(5)
+        newest = self._by_id[self._newest[known.version.full_name]]
+        try:
+            data = fastavro.schemaless_reader(body, known.parsed, None if newest is known else newest.parsed)
+            if body.tell() != len(value):
+                raise Undecodable("bytes left over")
+            return self._models[known.version.full_name](data)  # type: ignore[arg-type]
+        except Undecodable:
+            raise
+        except Exception:
+            raise Undecodable("not of its schema") from None
+
+    def id_of(self, full_name: str) -> int:
+        """Return the id of the newest version of a record; KeyError if there is none."""
+        return self._newest[full_name]
+
+    def names(self, audience: str | None = None) -> list[str]:
+        """Return full names of records, all or of one audience."""
+        return sorted(
+            name
+            for name, number in self._newest.items()
+            if audience is None or self._by_id[number].version.audience == audience
+        )
+
+    def domains(self, *audiences: str) -> list[str]:
+        """Return the domains that have records of one of the audiences."""
+        return sorted({name.split(".")[1] for audience in audiences for name in self.names(audience)})
+
+    def version(self, number: int) -> Version:
+        """Return the version under an id; KeyError if there is none."""
+        return self._by_id[number].version
+
+    def numbers(self, full_name: str) -> Mapping[int, int]:
+        """Return version number to schema id of a record; KeyError if there is none."""
+        return self._numbers[full_name]
+
+    def ids(self) -> Iterable[int]:
+        """Return all ids."""
+        return sorted(self._by_id)
+
+
+def _know(number: int, version: Version) -> _Known:
+    limits = tuple(
+        (
+            field["name"],
+            field.get("maxLength"),
+            re.compile(field["pattern"]) if "pattern" in field else None,
+        )
+        for field in version.schema["fields"]
+        if "maxLength" in field or "pattern" in field
+    )
+    parsed = fastavro.parse_schema(dict(version.schema), named_schemas={})
+    return _Known(version, parsed, b"\x00" + number.to_bytes(4, "big"), limits)
+
+
+def _misfits(known: _Known, data: Mapping[str, Any]) -> Iterable[str]:
+    named: dict[str, Any] = {}
+    fastavro.parse_schema(dict(known.version.schema), named_schemas=named)
+    for field in known.version.schema["fields"]:
+        kind = field["type"]
+        if isinstance(kind, str) and kind not in ("string", "int", "long", "boolean", "double", "null"):
+            kind = named.get(f"hub.{known.version.domain}.{kind}", kind)
+        try:
+            if not validate(data.get(field["name"]), kind, raise_errors=False):
+                yield field["name"]
+        except Exception:
+            yield field["name"]

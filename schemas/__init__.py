@@ -1,0 +1,1 @@
+"""Canonical schemas: `<domain>/<Record>/v<N>.avsc` are the source, `models/` is generated from them."""

@@ -1,0 +1,1 @@
+"""Generated models of the canonical records; `hub schemas generate` writes them."""
