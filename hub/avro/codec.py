@@ -91,6 +91,10 @@ class Schemas:
         """Return the id of the newest version of a record; KeyError if there is none."""
         return self._newest[full_name]
 
+    def model(self, full_name: str) -> Callable[[dict[str, Any]], Any]:
+        """Return what builds a record's newest model from plain data; KeyError if there is none."""
+        return self._models[full_name]
+
     def names(self, audience: str | None = None) -> list[str]:
         """Return full names of records, all or of one audience."""
         return sorted(
