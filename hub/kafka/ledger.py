@@ -10,7 +10,7 @@ import aiokafka
 from kafka import KafkaConsumer, TopicPartition
 
 from hub.kafka import wire
-from hub.model.record import Header, Record
+from hub.model.record import Header, Origin, Record
 
 PATIENCE = 5
 """Empty polls in a row after which a partition that never reaches its end is given up: compaction
@@ -33,8 +33,8 @@ class Topics:
 
     raw: dict[str, list[Record]] = field(default_factory=dict)
     """Raw records by product; each partition's in order."""
-    quarantined: dict[tuple[str, int, int, int], str] = field(default_factory=dict)
-    """Code by origin (topic, epoch, partition, offset)."""
+    quarantined: dict[Origin, str] = field(default_factory=dict)
+    """Code by origin."""
     events: dict[str, EventSeen] = field(default_factory=dict)
     """Events by id."""
     repeated: int = 0
@@ -63,7 +63,7 @@ def read(options: Mapping[str, Any], epochs: Mapping[str, int], domains: Iterabl
             for record in _whole(consumer, wire.quarantine_topic(product), found):
                 aside = wire.quarantined(record)
                 if aside is not None:
-                    origin = (wire.raw_topic(product), aside.epoch, record.partition, aside.offset)
+                    origin = Origin(wire.raw_topic(product), aside.epoch, record.partition, aside.offset)
                     found.quarantined[origin] = aside.code
         for domain in domains:
             for record in _whole(consumer, wire.event_topic(domain), found):

@@ -221,16 +221,15 @@ def _answers(
     source.served = len(served)
     source.raw = len(records)
     excuses = excused(before.entries, product)
-    for answer in served - arrived:
-        why = excuses.get(answer)
+    for missing in served - arrived:
+        why = excuses.get(missing)
         if why is None:
-            source.lost.append(answer)
+            source.lost.append(missing)
         else:
             source.excused[why] += 1
-    counts = Counter(_answer(record) for record in records)
-    source.foreign = counts.pop(None, 0)
-    for answer, count in counts.items():
-        assert answer is not None
+    answers = [answer for record in records if (answer := _answer(record)) is not None]
+    source.foreign = len(records) - len(answers)
+    for answer, count in Counter(answers).items():
         entry = after.served.get(answer)
         if entry is None or entry["product"] != product:
             source.unserved += count
@@ -295,7 +294,7 @@ def _records(
                     expected.add(event.id)
                     here = here and event.id in topics.events
                 case Quarantine(code=code):
-                    here = here and topics.quarantined.get(tuple(record.origin)) == code
+                    here = here and topics.quarantined.get(record.origin) == code
         first = decided[0]
         if not here:
             source.adrift += 1

@@ -89,7 +89,7 @@ def read(path: Path) -> Iterator[Entry]:
 
 
 def _later(said: Mapping[str, Any], restored: Entry, when: str) -> bool:
-    return said.get("product") == restored["product"] and said.get(when, 0) > restored["upto"]
+    return bool(said.get("product") == restored["product"] and said.get(when, 0) > restored["upto"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import cast
 
@@ -88,8 +87,7 @@ class Mailbox:
             self._journal.write("fault", product="mail", fault=fault, path="", answer=None)
         if fault is not None and fault != "lost_answer":
             return FAULTS[fault]
-        parsed = message_from_bytes(cast(bytes, envelope.original_content), policy=policy.default)
-        message = cast(EmailMessage, parsed)
+        message = message_from_bytes(cast(bytes, envelope.original_content), policy=policy.default)
         body = message.get_body(preferencelist=("plain", "html"))
         mail = Mail(
             at=now(),
@@ -104,7 +102,7 @@ class Mailbox:
         recipient = hashlib.sha256(",".join(mail.to).encode()).hexdigest()[:12]
         self._journal.write("mail", message_id=mail.message_id, recipient=recipient)
         if fault == "lost_answer" and server.transport is not None:
-            server.transport.abort()
+            server.transport.close()
         return "250 2.0.0 Message accepte"
 
     def _take_fault(self) -> str | None:

@@ -267,7 +267,7 @@ class _Builder:
         apostrophe = self.person(given="Océane", family_name="D'Hauteserre-L'Hôte", card=True)
         accents = self.person(given="Anaïs", family_name="Lefèvre-Noël", card=True)
         hyphens = self.person(given="Marie-Noëlle", family_name="Saint-Rémy-Dupont", card=True)
-        fifty = self.person(given="Joséphine", family_name="De La Rochefoucauld-Montbazon-Castelnau-Bretenoux "[:49] + "x")
+        fifty = self.person(given="Joséphine", family_name="De La Rochefoucauld-Montbazon-Castelnau-Bretenouxx")
         corsican = self.person(given="Ange", family_name="Colonna d'Istria", place="2A004", card=True)
         foreign = self.person(given="Thị Hoa", family_name="Nguyễn", place="99243", card=True)
         unknown = self.person(given="Rachid", family_name="Kaci", place="99352", birth=Birth(1951, None, None))
