@@ -1,0 +1,58 @@
+# The one front door. `make` alone prints what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+LIBS := .hub/kafka/libs/.checked
+ONCE ?=
+FAMILIES ?= 200
+
+.PHONY: help venv kafka demo test fast lint fix docs lock clean tools
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## Make .venv from the lock
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed; this is %d.%d" % sys.version_info[:2] if not (3, 11) <= sys.version_info[:2] < (3, 14) else 0)'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "python3-venv is missing: apt-get install python3-venv"; exit 1; }
+	@echo "Installing the locked dependencies into .venv ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+kafka: $(LIBS) ## Fetch Apache Kafka by Maven and check its jars
+
+$(LIBS): deploy/local/pom.xml deploy/local/kafka-jars.sha256
+	@bash deploy/local/kafka.sh
+
+demo: venv kafka ## Play a school day in Grenoble; ONCE=1 ends after it, FAMILIES=n sets the town's size
+	@exec $(BIN)/hub demo --families $(FAMILIES) $(if $(ONCE),--once)
+
+test: venv kafka ## Run every test, on real Kafka too
+	@exec $(BIN)/python -m pytest
+
+fast: venv ## Lint and the tests that need no Kafka
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(BIN)/lint-imports --cache-dir .hub/importlinter > .hub/importlinter.log 2>&1 || { cat .hub/importlinter.log; exit 1; }
+	@exec $(BIN)/python -m pytest -q -n 2 tests/unit tests/conformance tests/laws tests/architecture
+
+lint: venv ## Ruff, mypy, import contracts, schemas
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/hub schemas check
+
+fix: venv ## Format, and mend what can be mended
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+docs: venv ## Write the generated pages anew
+	@$(BIN)/hub schemas generate && $(BIN)/hub docs
+
+lock: venv ## Resolve requirements/*.in anew
+	@$(BIN)/python -m pip install --quiet uv
+	@for name in run dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  requirements/$$name.in -o requirements/$$name.txt; done
+
+clean: ## Forget everything that was made, .venv apart
+	@rm -rf .hub && echo "Forgotten."

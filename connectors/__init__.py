@@ -1,0 +1,1 @@
+"""Connectors: one folder per outside product; they do not know one another."""
