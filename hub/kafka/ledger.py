@@ -44,7 +44,10 @@ class Topics:
 
 
 def read(options: Mapping[str, Any], epochs: Mapping[str, int], domains: Iterable[str]) -> Topics:
-    """Read raw, quarantine and event topics; `epochs` gives each product's raw epoch, `options` kafka-python's settings."""
+    """Read raw, quarantine and event topics.
+
+    `epochs` gives each product's raw epoch, `options` are kafka-python's connection settings.
+    """
     found = Topics()
     consumer = KafkaConsumer(
         group_id=None,

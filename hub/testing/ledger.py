@@ -171,6 +171,7 @@ class Ledger:
 
 
 def reckon(
+    *,
     early: Sequence[Entry],
     topics: Topics,
     stored: Iterable[Stored],
@@ -213,9 +214,7 @@ def reckon(
     return Ledger(sources, _mails(after, notices))
 
 
-def _answers(
-    source: Source, records: Sequence[Record], before: Account, after: Account, arrived: set[str]
-) -> None:
+def _answers(source: Source, records: Sequence[Record], before: Account, after: Account, arrived: set[str]) -> None:
     product = source.product
     served = {answer for answer, entry in before.served.items() if entry["product"] == product}
     source.served = len(served)

@@ -199,7 +199,11 @@ class Simulator:
         clock: Callable[[], datetime],
         settings: Mapping[str, str],
     ) -> None:
-        """`clock` is the town's (aware UTC); `settings`: `hooks_url` (`http://…/hooks/<product>`), `hook_secret_file`."""
+        """Build the vendor; its state comes with `seed` or `restore`.
+
+        `clock` is the town's, aware UTC.  `settings` hold `hooks_url` (`http://…/hooks/<product>`),
+        `hook_secret_file`, and `secrets_dir`: a folder of the vendor's own, for what it gives to the city.
+        """
         self.town = town
         self.journal = journal
         self.clock = clock

@@ -11,7 +11,8 @@ secrets that they gave the city.  Started again over it, the town goes on where 
     GET  /town/journal            entries since `?since=`
     GET  /town/mails              what the mail server took
     POST /town/quiet?on=          let the town go on quietly, or stop
-    POST /town/faults             {product, path, kind, times, retry_after, seconds, method} or {product: "mail", kind, times}
+    POST /town/faults             {product, path, kind, times, retry_after, seconds, method};
+                                  for the mail server {product: "mail", kind, times}
     POST /town/note               {what, ...}: whoever breaks something on purpose says so
     POST /town/act                {product, action, args}: one action of a simulator, for tests
 """
@@ -32,7 +33,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -114,7 +115,15 @@ class Host:
             for product, simulator in find_simulators().items()
         }
         days = len([entry for entry in self.journal.entries("note") if entry["what"] == "day"])
-        self.world = World(town, simulators, self.mailbox, self.journal, clock, folder / "state", days)
+        self.world = World(
+            town=town,
+            simulators=simulators,
+            mailbox=self.mailbox,
+            journal=self.journal,
+            clock=clock,
+            states=folder / "state",
+            days=days,
+        )
         self.day: Day | None = None
         self.app = Starlette(
             routes=[
@@ -136,7 +145,7 @@ class Host:
         self.mailbox.stop()
 
     def _settings(self, product: str, hooks_url: str) -> dict[str, str]:
-        """What the city and the vendor agreed: addresses, and secrets as files, made at the first start."""
+        """Tell a vendor what it agreed with the city: addresses, and secrets as files, made at the first start."""
         folder = self.folder / "secrets" / product
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         hook = folder / "hook"

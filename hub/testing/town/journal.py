@@ -181,7 +181,7 @@ class Account:
         return Seen(tuple(observable), tuple(hidden))
 
     def _shown(self, arrived: Collection[str]) -> dict[str, int]:
-        """Number of the first answer that shows each fact and arrived."""
+        """Find the number of the first answer that shows each fact and arrived."""
         polls: dict[tuple[str, str, str], list[int]] = defaultdict(list)
         named: dict[str, int] = {}
         for answer, entry in self.served.items():

@@ -12,7 +12,7 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
-GIVEN = (
+_GIVEN = (
     "Adèle Adrien Agnès Aïcha Alain Albane Alexis Alice Amélie Amine Anaïs André Anouk Antoine Arthur Aurélie "
     "Baptiste Béatrice Benoît Bérénice Camille Caroline Cécile Célestin Chloé Claire Clément Colette Cyril Daphné "
     "Denis Diane Élise Élodie Émile Emma Enzo Éric Ernest Esther Étienne Eugénie Fabien Fanny Farid Fatou Félix "
@@ -22,9 +22,10 @@ GIVEN = (
     "Océane Olivier Oscar Pascale Paul Pauline Pierre Quentin Rachid Raphaël Rémi Romane Rose Sacha Salomé Samuel "
     "Sarah Simon Solène Sophie Suzanne Sylvain Théo Thérèse Thomas Timéo Ugo Valentin Valérie Victor Victoire Yanis "
     "Yann Yasmine Yves Zoé"
-).split()
+)
+GIVEN = tuple(_GIVEN.split())
 DOUBLE = ("Jean-Baptiste", "Marie-Noëlle", "Anne-Sophie", "Pierre-Yves", "Jean-François", "Marie-Ange")
-FAMILY = (
+_FAMILY = (
     "Abadie Achard Allard Amblard André Arnaud Aubert Baccou Baillet Barbier Barthélémy Bayle Béal Bellier Benali "
     "Benoît Bérard Berger Bernard Bertin Besson Blanc Boissier Bonnet Bouchet Bourgeois Bouvier Boyer Brun Bruyère "
     "Caillat Carrel Chabert Chaix Champon Chapuis Charvet Chevallier Clerc Collomb Coste Courtois Cuny Daumas David "
@@ -35,7 +36,8 @@ FAMILY = (
     "Molière Morel Moulin Nguyen Nivon Noël Olivier Pacalet Pascal Payet Pélissier Perrin Petit Picard Pison Poncet "
     "Poulat Prévost Ravier Rey Reymond Reynaud Richard Rivière Robert Rolland Roussillon Roux Sabatier Sanchez Sauvage "
     "Sérusclat Silva Termoz Thévenet Thomas Tournier Traoré Vachon Vallier Vial Vignon Villard Vincent Weber Zeller"
-).split()
+)
+FAMILY = tuple(_FAMILY.split())
 SCHOOLS = ("Bajatière", "Jean-Jaurès", "Ampère", "Clemenceau", "Diderot", "Houille-Blanche", "Léon-Jouhaux", "Painlevé")
 LINES = ("SEM:A", "SEM:B", "SEM:C", "SEM:C1", "SEM:C3", "SEM:C5", "SEM:12", "SEM:13", "SEM:48", "C38:T62")
 BIRTH_PLACES = (

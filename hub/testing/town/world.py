@@ -20,6 +20,7 @@ class World:
 
     def __init__(
         self,
+        *,
         town: Town,
         simulators: Mapping[str, Simulator],
         mailbox: Mailbox,

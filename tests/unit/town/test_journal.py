@@ -1,4 +1,4 @@
-"""Does the journal say what could be observed, and nothing else?"""
+"""Show that the journal says what could be observed, and nothing else."""
 
 from __future__ import annotations
 

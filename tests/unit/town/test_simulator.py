@@ -1,4 +1,4 @@
-"""Does a simulator fail as told, journal what it says, and deliver callbacks?"""
+"""Show that a simulator fails as told, journals what it says, and delivers callbacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -82,7 +82,8 @@ def test_refusals_come_before_the_vendor_looks(client: httpx.Client, echo: Echo,
 def test_error_page_with_status_200_damages_the_answer(client: httpx.Client, echo: Echo, journal: Journal) -> None:
     echo.faults.add("/things", "html200")
     answer = client.get("/things/1")
-    assert answer.status_code == 200 and answer.text.startswith("<!DOCTYPE html>")
+    assert answer.status_code == 200
+    assert answer.text.startswith("<!DOCTYPE html>")
     assert Account.of(journal.entries()).damaged == {answer.headers["x-request-id"]: "html200"}
 
 
@@ -119,8 +120,8 @@ def test_unknown_fault_is_refused(echo: Echo) -> None:
 
 
 class Hub(BaseHTTPRequestHandler):
-    statuses: list[int] = []
-    got: list[tuple[str, bytes, dict[str, str]]] = []
+    statuses: ClassVar[list[int]] = []
+    got: ClassVar[list[tuple[str, bytes, dict[str, str]]]] = []
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -165,4 +166,6 @@ def test_callbacks_are_signed_ordered_and_repeated(hub: type[Hub], echo: Echo, j
 
 def test_lost_callback_is_never_sent(hub: type[Hub], echo: Echo, journal: Journal) -> None:
     echo.call("callback", "k", b"one", lost=True)
-    assert echo.settle() and not hub.got and not journal.entries("served")
+    assert echo.settle()
+    assert not hub.got
+    assert not journal.entries("served")
