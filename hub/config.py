@@ -1,0 +1,295 @@
+"""Settings in layers, each value remembering where it came from.
+
+    defaults here < deploy/config/base.toml < deploy/config/<env>.toml (or a path)
+    < HUB__KAFKA__BOOTSTRAP < --set kafka.bootstrap=…
+
+Unknown keys and unknown `HUB__` variables are errors; secrets are only ever names of files.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hub.catalogue import ROOT
+
+PREFIX = "HUB__"
+ROLES = ("intake", "normalise", "identify", "project", "deliver", "web")
+
+
+class ConfigError(Exception):
+    """Wrong configuration, told in one line: key, where it was set, remedy."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Kafka(_Section):
+    """Where Kafka is and how to get in."""
+
+    bootstrap: str = "127.0.0.1:9092"
+    """Brokers, `host:port`, separated by commas."""
+    security_protocol: Literal["PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """`SASL_SSL`: TLS and SCRAM-SHA-512."""
+    username: str | None = None
+    """SCRAM user."""
+    password_file: Path | None = None
+    """File with the SCRAM password."""
+    ca_file: Path | None = None
+    """PEM certificates to trust; empty: the system's."""
+    size: Literal["demo", "town", "metropolis"] = "demo"
+    """Partitions of the keyed topics: 4, 12 or 48; never changed afterwards."""
+    replication: int = Field(default=1, ge=1)
+    """Copies of each topic; 3 in a city."""
+
+
+class Store(_Section):
+    """The database."""
+
+    url: str = "sqlite:///.hub/data/hub.sqlite"
+    """SQLAlchemy URL, SQLite or PostgreSQL; a password belongs into `password_file`."""
+    password_file: Path | None = None
+    """File with the database password."""
+
+
+class Web(_Section):
+    """The web role."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; loopback unless told otherwise."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on."""
+    public_url: str = "http://127.0.0.1:8080"
+    """How the outside reaches it; decides links and cookies."""
+    tokens_file: Path = Path(".hub/data/tokens.toml")
+    """SHA-256 hashes of API tokens with their scopes; `hub token new` adds one."""
+
+
+class Telemetry(_Section):
+    """Metrics and logs."""
+
+    host: str = "127.0.0.1"
+    """Address of each role's /metrics, /healthz and /readyz."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """Port of this role's; 0: a free one, which `hub run` writes into the discovery file."""
+    discovery_file: Path = Path(".hub/run/prometheus.json")
+    """Prometheus file-based discovery list of the running roles."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is written."""
+
+
+class Mail(_Section):
+    """The mail server."""
+
+    host: str = ""
+    """SMTP server; empty: no mail is sent, rows wait."""
+    port: int = Field(default=25, ge=1, le=65535)
+    """Its port."""
+    sender: str = "ne-pas-repondre@grenoble.example"
+    """Sender's address."""
+    username: str | None = None
+    """User, if the server asks for one."""
+    password_file: Path | None = None
+    """File with its password."""
+    starttls: bool = False
+    """Whether to ask for TLS."""
+
+
+class OpenData(_Section):
+    """Open-data files."""
+
+    folder: Path = Path(".hub/data/opendata")
+    """Where they are published."""
+    threshold: int = Field(default=5, ge=1)
+    """Least count that a cell may tell."""
+    seconds: float = Field(default=30.0, gt=0)
+    """Pause between two looks at what changed."""
+
+
+class Workers(_Section):
+    """This machine's place among the workers."""
+
+    slot: str = "1"
+    """Stable name of the worker slot: a restarted process takes up its partitions at once."""
+
+
+class Credential(_Section):
+    """How the hub shows who it is at a vendor."""
+
+    kind: Literal["oauth2", "basic", "bearer"]
+    """OAuth2 client credentials, HTTP Basic, or a fixed token."""
+    secret_file: Path
+    """File with the secret."""
+    client_id: str = ""
+    """Client id or user name."""
+    token_url: str = ""
+    """Token endpoint, absolute."""
+    scope: str = ""
+    """OAuth2 scope."""
+
+
+class Source(_Section):
+    """One connector as this city uses it."""
+
+    enabled: bool = True
+    """Whether it is polled and listened to."""
+    base_url: str = ""
+    """Where the vendor is; empty for what is only listened to."""
+    poll_seconds: float | None = Field(default=None, gt=0)
+    """Pause between polls; empty: what the manifest says."""
+    rate_per_second: float | None = Field(default=None, gt=0)
+    """Most requests per second; empty: what the manifest says."""
+    settings: dict[str, str] = Field(default_factory=dict)
+    """What the manifest asks for."""
+    credentials: dict[str, Credential] = Field(default_factory=dict)
+    """Credentials by the manifest's names."""
+    hook_secret_file: Path | None = None
+    """File with the secret that signs incoming calls."""
+
+
+class Settings(_Section):
+    """Everything that can be set."""
+
+    data_dir: Path = Path(".hub/data")
+    """Where the hub keeps what is not in Kafka or SQL."""
+    kafka: Kafka = Kafka()
+    """Kafka."""
+    store: Store = Store()
+    """Database."""
+    web: Web = Web()
+    """Web role."""
+    telemetry: Telemetry = Telemetry()
+    """Metrics and logs."""
+    mail: Mail = Mail()
+    """Mail server."""
+    open_data: OpenData = OpenData()
+    """Open data."""
+    workers: Workers = Workers()
+    """Worker slots."""
+    connectors: dict[str, Source] = Field(default_factory=dict)
+    """Sources by product."""
+
+
+class Loaded:
+    """Settings with the origin of every value that was set."""
+
+    def __init__(self, settings: Settings, origins: Mapping[str, str]) -> None:
+        """`origins` by dotted key; what is not in it is a default."""
+        self.settings = settings
+        self.origins = origins
+
+
+def load(
+    env: str | None = None,
+    sets: Sequence[str] = (),
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Loaded:
+    """Read all layers; `env` names a file in `folder` or is a path to a `.toml`; raise `ConfigError`."""
+    folder = folder or ROOT / "deploy" / "config"
+    environment = os.environ if environment is None else environment
+    env = env or environment.get("HUB_ENV")
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    files = [folder / "base.toml"]
+    if env is not None:
+        chosen = Path(env) if env.endswith(".toml") else folder / f"{env}.toml"
+        if not chosen.exists():
+            raise ConfigError(f"--env {env}: no file {chosen}; create it or name another")
+        files.append(chosen)
+    for path in files:
+        if path.exists():
+            _merge(values, _toml(path), str(path), origins)
+    for name, value in sorted(environment.items()):
+        if name.startswith(PREFIX):
+            _put(values, [part.lower() for part in name[len(PREFIX) :].split("__")], value, name, origins)
+    for item in sets:
+        key, separator, value = item.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {item}: not key=value; write --set kafka.bootstrap=host:port")
+        _put(values, key.split("."), value, f"--set {key}", origins)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise ConfigError(f"{key}: {_remedy(problem)} (set in {_origin(key, origins)})") from None
+    return Loaded(settings, origins)
+
+
+def check_files(settings: Settings) -> list[str]:
+    """Return what is missing of the files that the settings name, one line each."""
+    problems = []
+    for key, value in leaves(settings.model_dump()):
+        # The discovery list and the tokens are written by the hub itself.
+        if key.endswith("_file") and value is not None and key not in ("telemetry.discovery_file", "web.tokens_file"):
+            if not Path(value).is_file():
+                problems.append(f"{key}: no file {value}; write the secret into it, readable by the hub alone")
+    return problems
+
+
+def leaves(values: Mapping[str, Any], at: str = "") -> list[tuple[str, Any]]:
+    """Flatten settings to dotted keys."""
+    found: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        here = f"{at}.{key}" if at else key
+        if isinstance(value, dict):
+            found.extend(leaves(value, here))
+        else:
+            found.append((here, value))
+    return found
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _merge(into: dict[str, Any], what: Mapping[str, Any], origin: str, origins: dict[str, str], at: str = "") -> None:
+    for key, value in what.items():
+        here = f"{at}.{key}" if at else key
+        if isinstance(value, dict):
+            below = into.setdefault(key, {})
+            if not isinstance(below, dict):
+                raise ConfigError(f"{here}: a table in {origin}, a value before; write one of them")
+            _merge(below, value, origin, origins, here)
+        else:
+            into[key] = value
+            origins[here] = origin
+
+
+def _put(into: dict[str, Any], path: Sequence[str], value: str, origin: str, origins: dict[str, str]) -> None:
+    for part in path[:-1]:
+        below = into.setdefault(part, {})
+        if not isinstance(below, dict):
+            raise ConfigError(f"{origin}: {part} is a value, not a section; see docs/reference/configuration.md")
+        into = below
+    into[path[-1]] = value
+    origins[".".join(path)] = origin
+
+
+def _origin(key: str, origins: Mapping[str, str]) -> str:
+    found = origins.get(key) or next((where for name, where in origins.items() if name.startswith(f"{key}.")), None)
+    if found is None:
+        parent = key.rpartition(".")[0]
+        found = next((where for name, where in origins.items() if parent and name.startswith(parent)), "defaults")
+    return found
+
+
+def _remedy(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "no such setting; see docs/reference/configuration.md"
+    if problem["type"] == "missing":
+        return "is missing; add it"
+    return str(problem["msg"][:1].lower() + problem["msg"][1:])
