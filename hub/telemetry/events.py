@@ -1,0 +1,307 @@
+"""Each thing that can happen, with its effects; `grep class` is the list."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hub.model.decision import Decision, Deliver, Quarantine
+from hub.telemetry.telemetry import Telemetry, describe
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStarted:
+    """A role is ready to work."""
+
+    slot: str
+
+    def emit(self, to: Telemetry) -> None:
+        """Raise the gauge and say so."""
+        to.up.labels(to.role).set(1)
+        to.log.info("role started", slot=self.slot)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStopped:
+    """A role ended in order."""
+
+    def emit(self, to: Telemetry) -> None:
+        """Lower the gauge and say so."""
+        to.up.labels(to.role).set(0)
+        to.log.info("role stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The hub's own code failed: the role stops without a commit, or goes on without the turn."""
+
+    where: str
+    error: BaseException
+
+    def emit(self, to: Telemetry) -> None:
+        """Count it and say which kind, where."""
+        to.failures.labels(self.where).inc()
+        to.log.error("failure", kind=self.where, **describe(self.error))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsReceived:
+    """A list of records was fetched."""
+
+    topic: str
+    count: int
+
+    def emit(self, to: Telemetry) -> None:
+        """Count them."""
+        to.received.labels(self.topic).inc(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionDone:
+    """A partition is done up to an offset."""
+
+    topic: str
+    partition: int
+    offset: int
+    lag: int
+    seconds: float
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the gauges."""
+        number = str(self.partition)
+        to.committed.labels(self.topic, number).set(self.offset)
+        to.lag.labels(self.topic, number).set(self.lag)
+        to.lag_seconds.labels(self.topic, number).set(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsDecided:
+    """A batch was decided, and all that follows is acknowledged."""
+
+    product: str
+    decisions: Sequence[Decision]
+
+    def emit(self, to: Telemetry) -> None:
+        """Count by kind and code; say each quarantine."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for decision in self.decisions:
+            if isinstance(decision, Deliver):
+                counts["deliver", ""] += 1
+                event = decision.event
+                # One lookup per event, not per batch: the vendor's delay is each event's own.
+                to.vendor_to_read.labels(self.product).observe(
+                    max(event.read_at / 1000 - event.time.timestamp(), 0.0)
+                )
+            elif isinstance(decision, Quarantine):
+                counts["quarantine", str(decision.code)] += 1
+                origin = decision.record.origin
+                to.log.warning(
+                    "record quarantined",
+                    product=self.product,
+                    feed=decision.record.feed[:40],
+                    code=str(decision.code),
+                    stage=str(decision.stage),
+                    reason=decision.detail,
+                    fields=list(decision.fields),
+                    origin=f"{origin.topic}/{origin.epoch}/{origin.partition}/{origin.offset}",
+                )
+            else:
+                counts["skip", decision.reason] += 1
+        for (kind, code), count in counts.items():
+            to.decided.labels(self.product, kind, code).inc(count)
+        if counts["deliver", ""]:
+            to.produced.labels("event").inc(counts["deliver", ""])
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedChanged:
+    """The number of subjects that wait changed."""
+
+    product: str
+    partition: int
+    subjects: int
+    oldest: float
+    """UTC seconds; 0: none."""
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the gauges."""
+        to.parked.labels(self.product, str(self.partition)).set(self.subjects)
+        to.parked_oldest.labels(self.product, str(self.partition)).set(self.oldest)
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """A batch of events met its links."""
+
+    delivered: int
+    unlinked: int
+    announced: int
+
+    def emit(self, to: Telemetry) -> None:
+        """Count them."""
+        to.decided.labels("identify", "deliver", "").inc(self.delivered)
+        to.decided.labels("identify", "skip", "unlinked").inc(self.unlinked)
+        to.produced.labels("citizen").inc(self.delivered + self.announced)
+
+
+@dataclass(frozen=True, slots=True)
+class EventUnreadable:
+    """Something on one of our own topics is not of our own writing; it is passed by."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def emit(self, to: Telemetry) -> None:
+        """Count it and say where it lies."""
+        to.decided.labels(self.topic, "skip", "unreadable").inc()
+        to.log.error(
+            "event unreadable", topic=self.topic, partition=self.partition, offset=self.offset,
+            remedy="find who writes to this topic",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePolled:
+    """A source was read to its end."""
+
+    product: str
+    records: int
+    at: int
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the moment."""
+        to.polled.labels(self.product).set(self.at / 1000)
+        to.polls.labels(self.product, "good").inc()
+        to.waiting.labels(self.product).set(0)
+        to.log.debug("source polled", product=self.product, records=self.records)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAway:
+    """A source cannot be read for now."""
+
+    product: str
+    reason: str
+    seconds: float
+    failures: int
+
+    def emit(self, to: Telemetry) -> None:
+        """Count it and say how long until the next try."""
+        to.polls.labels(self.product, "away").inc()
+        to.waiting.labels(self.product).set(self.seconds)
+        to.log.warning(
+            "source away",
+            product=self.product,
+            reason=self.reason,
+            seconds=round(self.seconds, 1),
+            failures=self.failures,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RawWritten:
+    """A raw record is safe in Kafka."""
+
+    product: str
+    feed: str
+
+    def emit(self, to: Telemetry) -> None:
+        """Count it."""
+        to.raw.labels(self.product, self.feed).inc()
+
+
+@dataclass(frozen=True, slots=True)
+class CallReceived:
+    """A vendor called: `accepted`, `refused`, `unsigned`, or told to come back (`away`)."""
+
+    product: str
+    result: str
+
+    def emit(self, to: Telemetry) -> None:
+        """Count it; say what was refused."""
+        to.hooks.labels(self.product, self.result).inc()
+        if self.result != "accepted":
+            to.log.warning("webhook call not accepted", product=self.product, reason=self.result)
+
+
+@dataclass(frozen=True, slots=True)
+class EventsStored:
+    """A batch of events is in SQL."""
+
+    results: Mapping[str, int]
+    """`inserted`, `replaced`, `ignored`."""
+    commands: Mapping[str, int]
+    read_at: Sequence[tuple[str, int]]
+    """Product and reading moment (ms) of what was inserted."""
+
+    def emit(self, to: Telemetry) -> None:
+        """Count them, and measure from the reading to here."""
+        for result, count in self.results.items():
+            to.entries.labels(result).inc(count)
+        for kind, count in self.commands.items():
+            to.commands.labels(kind).inc(count)
+        now = time.time()
+        for product, read_at in self.read_at:
+            to.read_to_account.labels(product).observe(max(now - read_at / 1000, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The role waits for something outside; 0 seconds: not any more."""
+
+    what: str
+    seconds: float
+    reason: str = ""
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the gauge and say so."""
+        to.waiting.labels(self.what).set(self.seconds)
+        if self.seconds:
+            to.log.warning("waiting", name=self.what, seconds=round(self.seconds, 1), reason=self.reason)
+        else:
+            to.log.info("waited no longer", name=self.what)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxCounted:
+    """How many rows of the outbox are in which state."""
+
+    rows: Mapping[tuple[str, str], int]
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the gauges; a state that nothing is in any more is 0."""
+        for channel in ("mail", "identity"):
+            for state in ("pending", "sending", "sent", "refused"):
+                to.outbox.labels(channel, state).set(self.rows.get((channel, state), 0))
+
+
+@dataclass(frozen=True, slots=True)
+class RowDelivered:
+    """A row of the outbox was tried: `sent`, `later` or `refused`."""
+
+    channel: str
+    result: str
+    code: str
+
+    def emit(self, to: Telemetry) -> None:
+        """Count it; say what did not arrive."""
+        to.delivered.labels(self.channel, self.result).inc()
+        if self.result != "sent":
+            to.log.warning("delivery not done", channel=self.channel, state=self.result, code=self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetWritten:
+    """A dataset was published."""
+
+    dataset: str
+    rows: int
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the gauges and say so."""
+        to.exported.labels(self.dataset).set(self.rows)
+        to.exported_at.labels(self.dataset).set(time.time())
+        to.log.info("dataset published", dataset=self.dataset, rows=self.rows)
