@@ -1,0 +1,1 @@
+"""The citizen portal: accounts, links and preferences."""

@@ -1,0 +1,1 @@
+"""Publik (Entr'ouvert), the portal on which citizens have their accounts: links and preferences."""

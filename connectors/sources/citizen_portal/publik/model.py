@@ -1,0 +1,91 @@
+"""What the portal sends; the format is ours, so nothing is lenient."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from hub.model.errors import Invalid
+
+_INSTANT = re.compile(
+    r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+_DAY = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}")
+
+
+def _instant(value: Any) -> Any:
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
+        raise ValueError("not an instant with an offset")
+    return datetime.fromisoformat(value)
+
+
+def _day(value: Any) -> Any:
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise ValueError("not a date")
+    return date.fromisoformat(value)
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
+Day = Annotated[date, BeforeValidator(_day)]
+Uuid = Annotated[
+    str,
+    Field(pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"),
+    AfterValidator(str.lower),
+]
+Subject = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}:[A-Za-z0-9._:@/-]{1,150}$")]
+Line = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,8}:[A-Za-z0-9_-]{1,16}$")]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Email = Annotated[
+    str, Field(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Link(_Strict):
+    """The link that is asked for."""
+
+    subject: Subject
+    role: Literal["self", "parent", "mandate"]
+    scope: list[Word] = Field(default=[], max_length=20)
+    until: Day | None = None
+
+
+class Unlink(_Strict):
+    """The link that shall end."""
+
+    subject: Subject
+
+
+class Preferences(_Strict):
+    """How and about what to be told."""
+
+    email: Email | None
+    topics: list[Literal["canteen", "library", "requests", "disruptions"]] = Field(max_length=20)
+    lines: list[Line] = Field(max_length=100)
+    language: str = Field(default="fr", pattern="^[a-z]{2}$")
+
+
+class Message(_Strict):
+    """One message: its type, and the one part that goes with the type."""
+
+    id: Uuid
+    type: Literal["link_requested", "unlink_requested", "preferences_changed"]
+    at: Instant
+    citizen: Uuid
+    link: Link | None = None
+    unlink: Unlink | None = None
+    preferences: Preferences | None = None
+
+    @model_validator(mode="after")
+    def _one_part(self) -> Self:
+        wanted = {"link_requested": "link", "unlink_requested": "unlink"}.get(self.type, "preferences")
+        for part in ("link", "unlink", "preferences"):
+            if (getattr(self, part) is not None) != (part == wanted):
+                raise Invalid("missing" if part == wanted else "does not go with the type", fields=(part,))
+        return self
