@@ -70,3 +70,24 @@ class Event:
     payload: Payload
     value: bytes
     """Confluent wire format: 0, schema id (4 bytes, big-endian), Avro."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as it was read back from its topic, to be written to SQL."""
+
+    id: str
+    type: str
+    subject: str
+    product: str
+    audience: str
+    time: int
+    """UTC milliseconds."""
+    read_at: int
+    seq: Seq
+    rev: int
+    payload: Payload
+    """Canonical model."""
+    data: str
+    """The payload as JSON."""
+    replay: bool = False

@@ -1,0 +1,5 @@
+"""What is read: entries, links, outbox, facts, in SQLite or PostgreSQL by the same statements."""
+
+from hub.store.store import Applied, Row, Store
+
+__all__ = ["Applied", "Row", "Store"]

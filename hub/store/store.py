@@ -1,0 +1,764 @@
+"""The database, seen by those who write and read it.
+
+Every write is one transaction that can be repeated: after a kill the caller does the same batch
+again, and nothing is doubled, because each row's id is made from what it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+from alembic import command as alembic
+from alembic.config import Config
+from sqlalchemy import Connection, Table, and_, create_engine, delete, event, func, insert, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from hub.model.errors import Transient
+from hub.model.event import StoredEvent
+from hub.store import tables as t
+
+CITY = ZoneInfo("Europe/Paris")
+OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
+_CHUNK = 400
+"""Values in one IN list: SQLite bounds them."""
+
+
+@dataclass
+class Applied:
+    """What a batch changed."""
+
+    results: Counter[str] = field(default_factory=Counter)
+    """`inserted`, `replaced`, `ignored`."""
+    commands: Counter[str] = field(default_factory=Counter)
+    notices: int = 0
+    inserted: list[StoredEvent] = field(default_factory=list)
+
+
+class Row(NamedTuple):
+    """A row of the outbox that is due."""
+
+    id: str
+    channel: str
+    topic: str
+    subject: str
+    payload: Mapping[str, Any]
+    attempts: int
+
+
+class Stored(NamedTuple):
+    """What stands in SQL of an event, for the ledger."""
+
+    id: str
+    type: str
+    subject: str
+    product: str
+    read_at: int
+    recorded_at: int
+
+
+class Shown(NamedTuple):
+    """An entry as the account shows it."""
+
+    event_id: str
+    type: str
+    subject: str
+    product: str
+    occurred_at: int
+    read_at: int
+    rev: int
+    payload: Mapping[str, Any]
+
+
+class LinkShown(NamedTuple):
+    """An open link of a citizen."""
+
+    subject: str
+    role: str
+    since: int
+    until: str | None
+
+
+class Policy(Protocol):
+    """What the city does with an event, decided outside."""
+
+    def notices(
+        self, event: StoredEvent, recipients: Sequence[tuple[str, str | None, frozenset[str]]], now: datetime
+    ) -> Iterable[tuple[str, str, str, Mapping[str, Any]]]:
+        """Return (id, topic, citizen, payload) of mails; recipients are (citizen, email, topics)."""
+        ...
+
+    def fact(self, event: StoredEvent) -> tuple[str, str, str, str] | None:
+        """Return (fact, period, place, kind) of what may be counted."""
+        ...
+
+
+class Store:
+    """One database; safe for threads."""
+
+    def __init__(self, url: str) -> None:
+        """`url` as SQLAlchemy takes it; a folder for SQLite is made."""
+        self.url = url
+        arguments: dict[str, Any] = {}
+        if url.startswith("sqlite"):
+            path = url.partition("///")[2]
+            if path and path != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            arguments["connect_args"] = {"timeout": 30, "check_same_thread": False}
+        self._engine = create_engine(url, pool_pre_ping=True, **arguments)
+        self._upsert: Callable[[Table], Any] = (
+            sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        )
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _prepare_sqlite)
+            event.listen(self._engine, "begin", _begin)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def _write(self) -> AbstractContextManager[Connection]:
+        return self._transaction(write=True)
+
+    def _read(self) -> AbstractContextManager[Connection]:
+        return self._transaction(write=False)
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[Connection]:
+        try:
+            with self._engine.connect().execution_options(hub_write=write) as connection, connection.begin():
+                yield connection
+        except OperationalError as error:
+            raise Transient(f"database: {type(error.orig).__name__}") from None
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Transient("database: connection lost") from None
+            raise
+
+    def migrate(self) -> None:
+        """Bring the tables to this version; several processes may try at once."""
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self._write() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(7391)"))
+            config.attributes["connection"] = connection
+            alembic.upgrade(config, "head")
+
+    # -- writing what happened ------------------------------------------------------------------
+
+    def project(self, batch: Sequence[StoredEvent], policy: Policy, now: datetime) -> Applied:
+        """Write a batch in one transaction; repeating it changes nothing."""
+        applied = Applied()
+        moment = int(now.timestamp() * 1000)
+        with self._write() as connection:
+            commands = [e for e in batch if e.audience == "command"]
+            others = [e for e in batch if e.audience in ("person", "public")]
+            fresh = self._write_entries(connection, others, moment, applied)
+            # Links before notices: who is told is decided by the links that are open now.
+            for item in commands:
+                self._command(connection, item, moment, applied)
+            self._count_facts(connection, fresh, policy)
+            self._notify(connection, [e for e in fresh if not e.replay], policy, now, applied)
+        return applied
+
+    def _write_entries(
+        self, connection: Connection, batch: Sequence[StoredEvent], moment: int, applied: Applied
+    ) -> list[StoredEvent]:
+        known = dict(
+            self._in(connection, t.entries.c.event_id, [e.id for e in batch], t.entries.c.event_id, t.entries.c.rev)
+        )
+        fresh: dict[str, StoredEvent] = {}
+        for item in batch:
+            rev = known.get(item.id)
+            if rev is None:
+                fresh[item.id] = item
+                known[item.id] = item.rev
+                applied.results["inserted"] += 1
+            elif item.rev > rev:
+                # Same fact, better mapping: the first place in the order is kept.
+                if item.id in fresh:
+                    fresh[item.id] = item
+                else:
+                    connection.execute(
+                        update(t.entries)
+                        .where(t.entries.c.event_id == item.id)
+                        .values(payload=item.data, rev=item.rev, occurred_at=item.time, type=item.type)
+                    )
+                known[item.id] = item.rev
+                applied.results["replaced"] += 1
+            else:
+                applied.results["ignored"] += 1
+        rows = [
+            {
+                "event_id": item.id,
+                "subject": item.subject,
+                "type": item.type,
+                "product": item.product,
+                "audience": item.audience,
+                "occurred_at": item.time,
+                "read_at": item.read_at,
+                "recorded_at": moment,
+                "seq_epoch": item.seq.epoch,
+                "seq_offset": item.seq.offset,
+                "seq_index": item.seq.index,
+                "rev": item.rev,
+                "payload": item.data,
+            }
+            for item in fresh.values()
+        ]
+        if rows:
+            connection.execute(insert(t.entries), rows)
+        applied.inserted.extend(fresh.values())
+        return list(fresh.values())
+
+    def _count_facts(self, connection: Connection, fresh: Sequence[StoredEvent], policy: Policy) -> None:
+        rows = []
+        for item in fresh:
+            counted = policy.fact(item)
+            if counted is not None:
+                fact, period, place, kind = counted
+                rows.append(
+                    {"event_id": item.id, "fact": fact, "period": period, "place": place, "kind": kind, "rev": item.rev}
+                )
+        if rows:
+            connection.execute(self._upsert(t.facts).on_conflict_do_nothing(), rows)
+
+    def _command(self, connection: Connection, item: StoredEvent, moment: int, applied: Applied) -> None:
+        payload = item.payload
+        about = getattr(payload, "subject", "")
+        seen = connection.execute(
+            self._upsert(t.commands)
+            .values(
+                event_id=item.id,
+                type=item.type,
+                citizen=payload.citizen,
+                subject=item.subject,
+                about=about,
+                product=item.product,
+                read_at=item.read_at,
+                recorded_at=moment,
+                result="applied",
+            )
+            .on_conflict_do_nothing()
+        )
+        if seen.rowcount == 0:
+            applied.results["ignored"] += 1
+            return
+        applied.results["inserted"] += 1
+        applied.inserted.append(item)
+        kind = item.type.rpartition(".")[2]
+        applied.commands[kind] += 1
+        if kind == "PreferencesChanged":
+            self._prefer(connection, item)
+        elif kind == "LinkRequested":
+            self._link(connection, item, moment)
+            self._tell_links(connection, about, item, moment)
+        elif kind == "UnlinkRequested":
+            closed = connection.execute(
+                update(t.links)
+                .where(t.links.c.subject == about, t.links.c.citizen == payload.citizen, t.links.c.closed_at.is_(None))
+                .values(closed_at=moment, closed_by=item.id)
+            )
+            if closed.rowcount:
+                self._tell_links(connection, about, item, moment)
+            else:
+                connection.execute(
+                    update(t.commands).where(t.commands.c.event_id == item.id).values(result="nothing_to_do")
+                )
+
+    def _link(self, connection: Connection, item: StoredEvent, moment: int) -> None:
+        payload = item.payload
+        values = {
+            "role": str(payload.role),
+            "scope": json.dumps(list(payload.scope)),
+            "until": payload.until.isoformat() if payload.until is not None else None,
+        }
+        changed = connection.execute(
+            update(t.links)
+            .where(
+                t.links.c.subject == payload.subject,
+                t.links.c.citizen == payload.citizen,
+                t.links.c.closed_at.is_(None),
+            )
+            .values(**values)
+        )
+        if changed.rowcount == 0:
+            connection.execute(
+                insert(t.links).values(
+                    subject=payload.subject,
+                    citizen=payload.citizen,
+                    since=moment,
+                    opened_by=item.id,
+                    **values,
+                )
+            )
+
+    def _tell_links(self, connection: Connection, subject: str, item: StoredEvent, moment: int) -> None:
+        version = (
+            connection.execute(
+                select(t.subject_versions.c.version).where(t.subject_versions.c.subject == subject)
+            ).scalar()
+            or 0
+        ) + 1
+        connection.execute(
+            self._upsert(t.subject_versions)
+            .values(subject=subject, version=version)
+            .on_conflict_do_update(index_elements=["subject"], set_={"version": version})
+        )
+        open_links = connection.execute(
+            select(t.links)
+            .where(t.links.c.subject == subject, t.links.c.closed_at.is_(None))
+            .order_by(t.links.c.citizen)
+        ).mappings()
+        payload = {
+            "subject": subject,
+            "version": version,
+            "command": item.id,
+            "links": [
+                {
+                    "citizen": link["citizen"],
+                    "role": link["role"],
+                    "scope": json.loads(link["scope"]),
+                    "since": link["since"],
+                    "until": link["until"],
+                }
+                for link in open_links
+            ],
+        }
+        self._post(
+            connection,
+            str(uuid5(OUTBOX_IDS, f"{subject}\x1f{version}")),
+            channel="identity",
+            topic="links",
+            citizen=None,
+            subject=subject,
+            event_id=item.id,
+            payload=payload,
+            moment=moment,
+        )
+
+    def _prefer(self, connection: Connection, item: StoredEvent) -> None:
+        payload = item.payload
+        known = connection.execute(
+            select(t.preferences.c.seq_epoch, t.preferences.c.seq_offset).where(
+                t.preferences.c.citizen == payload.citizen
+            )
+        ).first()
+        if known is not None and tuple(known) > (item.seq.epoch, item.seq.offset):
+            return
+        values = {
+            "email": payload.email,
+            "topics": json.dumps(sorted(payload.topics)),
+            "language": payload.language,
+            "seq_epoch": item.seq.epoch,
+            "seq_offset": item.seq.offset,
+        }
+        connection.execute(
+            self._upsert(t.preferences)
+            .values(citizen=payload.citizen, **values)
+            .on_conflict_do_update(index_elements=["citizen"], set_=values)
+        )
+        connection.execute(delete(t.interest).where(t.interest.c.citizen == payload.citizen))
+        lines = sorted(set(payload.lines))
+        if lines:
+            connection.execute(insert(t.interest), [{"citizen": payload.citizen, "line": line} for line in lines])
+
+    def _notify(
+        self, connection: Connection, fresh: Sequence[StoredEvent], policy: Policy, now: datetime, applied: Applied
+    ) -> None:
+        if not fresh:
+            return
+        today = now.astimezone(CITY).date().isoformat()
+        by_subject: dict[str, list[str]] = {}
+        linked = self._in(
+            connection,
+            t.links.c.subject,
+            sorted({e.subject for e in fresh if e.audience == "person"}),
+            t.links.c.subject,
+            t.links.c.citizen,
+            where=and_(t.links.c.closed_at.is_(None), or_(t.links.c.until.is_(None), t.links.c.until >= today)),
+        )
+        for subject, citizen in linked:
+            by_subject.setdefault(subject, []).append(citizen)
+        lines = sorted({line for e in fresh if e.audience == "public" for line in getattr(e.payload, "lines", ())})
+        by_line: dict[str, list[str]] = {}
+        for line, citizen in self._in(
+            connection, t.interest.c.line, lines, t.interest.c.line, t.interest.c.citizen
+        ):
+            by_line.setdefault(line, []).append(citizen)
+        citizens = sorted({c for found in (*by_subject.values(), *by_line.values()) for c in found})
+        wishes = {
+            citizen: (citizen, email, frozenset(json.loads(topics)))
+            for citizen, email, topics in self._in(
+                connection,
+                t.preferences.c.citizen,
+                citizens,
+                t.preferences.c.citizen,
+                t.preferences.c.email,
+                t.preferences.c.topics,
+            )
+        }
+        for item in fresh:
+            if item.audience == "person":
+                concerned = by_subject.get(item.subject, [])
+            else:
+                concerned = sorted({c for line in getattr(item.payload, "lines", ()) for c in by_line.get(line, [])})
+            recipients = [wishes[citizen] for citizen in sorted(concerned) if citizen in wishes]
+            for row_id, topic, citizen, payload in policy.notices(item, recipients, now):
+                applied.notices += self._post(
+                    connection,
+                    row_id,
+                    channel="mail",
+                    topic=topic,
+                    citizen=citizen,
+                    subject=item.subject,
+                    event_id=item.id,
+                    payload=payload,
+                    moment=int(now.timestamp() * 1000),
+                )
+
+    def _post(
+        self,
+        connection: Connection,
+        row_id: str,
+        *,
+        channel: str,
+        topic: str,
+        citizen: str | None,
+        subject: str,
+        event_id: str,
+        payload: Mapping[str, Any],
+        moment: int,
+    ) -> int:
+        position = (connection.execute(select(func.max(t.outbox.c.position))).scalar() or 0) + 1
+        written = connection.execute(
+            self._upsert(t.outbox)
+            .values(
+                id=row_id,
+                position=position,
+                channel=channel,
+                topic=topic,
+                citizen=citizen,
+                subject=subject,
+                event_id=event_id,
+                payload=json.dumps(payload, ensure_ascii=False),
+                state="pending",
+                attempts=0,
+                next_at=moment,
+                created_at=moment,
+            )
+            .on_conflict_do_nothing()
+        )
+        return int(written.rowcount)
+
+    @staticmethod
+    def _in(
+        connection: Connection, column: Any, values: Sequence[str], *columns: Any, where: Any = None
+    ) -> Iterator[tuple[Any, ...]]:
+        for start in range(0, len(values), _CHUNK):
+            query = select(*columns).where(column.in_(values[start : start + _CHUNK]))
+            if where is not None:
+                query = query.where(where)
+            for row in connection.execute(query):
+                yield tuple(row)
+
+    # -- the outbox -----------------------------------------------------------------------------
+
+    def due(self, channel: str, now: int, limit: int) -> list[Row]:
+        """Return rows to deliver, oldest first."""
+        with self._read() as connection:
+            rows = connection.execute(
+                select(t.outbox)
+                .where(t.outbox.c.channel == channel, t.outbox.c.state == "pending", t.outbox.c.next_at <= now)
+                .order_by(t.outbox.c.position)
+                .limit(limit)
+            ).mappings()
+            return [
+                Row(r["id"], r["channel"], r["topic"], r["subject"], json.loads(r["payload"]), r["attempts"])
+                for r in rows
+            ]
+
+    def sent(self, row_id: str, now: int) -> None:
+        """Mark a row as done."""
+        self._mark(row_id, state="sent", done_at=now, code=None)
+
+    def later(self, row_id: str, at: int, code: str) -> None:
+        """Try again at a later moment."""
+        self._mark(row_id, next_at=at, code=code)
+
+    def refused(self, row_id: str, now: int, code: str) -> None:
+        """Mark a row as refused for ever."""
+        self._mark(row_id, state="refused", done_at=now, code=code)
+
+    def _mark(self, row_id: str, **values: Any) -> None:
+        with self._write() as connection:
+            connection.execute(
+                update(t.outbox)
+                .where(t.outbox.c.id == row_id)
+                .values(attempts=t.outbox.c.attempts + 1, **values)
+            )
+
+    def outbox_counts(self) -> dict[tuple[str, str], int]:
+        """Count rows by channel and state."""
+        with self._read() as connection:
+            rows = connection.execute(
+                select(t.outbox.c.channel, t.outbox.c.state, func.count()).group_by(t.outbox.c.channel, t.outbox.c.state)
+            )
+            return {(channel, state): count for channel, state, count in rows}
+
+    def outbox_rows(self, channel: str) -> list[tuple[str, str]]:
+        """Return id and state of every row of a channel, for the ledger."""
+        with self._read() as connection:
+            rows = connection.execute(select(t.outbox.c.id, t.outbox.c.state).where(t.outbox.c.channel == channel))
+            return [(row_id, state) for row_id, state in rows]
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def linked_subjects(self, product: str, today: date | None = None) -> list[str]:
+        """Return the ids of a product's subjects that somebody is linked to, without prefix, sorted."""
+        day = (today or datetime.now(CITY).date()).isoformat()
+        prefix = f"{product}:"
+        with self._read() as connection:
+            rows = connection.execute(
+                select(t.links.c.subject)
+                .distinct()
+                .where(
+                    t.links.c.subject.startswith(prefix, autoescape=True),
+                    t.links.c.closed_at.is_(None),
+                    or_(t.links.c.until.is_(None), t.links.c.until >= day),
+                )
+            )
+            return sorted(subject.removeprefix(prefix) for (subject,) in rows)
+
+    def links_of(self, citizen: str, today: date | None = None) -> list[LinkShown]:
+        """Return a citizen's open links."""
+        day = (today or datetime.now(CITY).date()).isoformat()
+        with self._read() as connection:
+            rows = connection.execute(
+                select(t.links.c.subject, t.links.c.role, t.links.c.since, t.links.c.until)
+                .where(
+                    t.links.c.citizen == citizen,
+                    t.links.c.closed_at.is_(None),
+                    or_(t.links.c.until.is_(None), t.links.c.until >= day),
+                )
+                .order_by(t.links.c.subject)
+            )
+            return [LinkShown(*row) for row in rows]
+
+    def account(self, citizen: str, today: date | None = None) -> list[Shown]:
+        """Return every entry of the citizen's linked subjects, in the promised order per subject."""
+        subjects = [link.subject for link in self.links_of(citizen, today)]
+        found: list[Shown] = []
+        with self._read() as connection:
+            for start in range(0, len(subjects), _CHUNK):
+                found.extend(
+                    self._shown(
+                        connection,
+                        and_(
+                            t.entries.c.subject.in_(subjects[start : start + _CHUNK]), t.entries.c.audience == "person"
+                        ),
+                    )
+                )
+        return found
+
+    def public_entries(self, type_prefix: str) -> list[Shown]:
+        """Return public entries of a domain, in order of `hub_seq`."""
+        with self._read() as connection:
+            return self._shown(
+                connection, and_(t.entries.c.type.startswith(type_prefix, autoescape=True), t.entries.c.audience == "public")
+            )
+
+    @staticmethod
+    def _shown(connection: Connection, condition: Any) -> list[Shown]:
+        e = t.entries.c
+        rows = connection.execute(
+            select(e.event_id, e.type, e.subject, e.product, e.occurred_at, e.read_at, e.rev, e.payload)
+            .where(condition)
+            .order_by(e.subject, e.seq_epoch, e.seq_offset, e.seq_index)
+        )
+        return [Shown(*row[:7], json.loads(row[7])) for row in rows]
+
+    def knows(self, citizen: str) -> bool:
+        """Tell whether the citizen ever linked anything or said what to be told."""
+        with self._read() as connection:
+            found = connection.execute(
+                select(t.commands.c.event_id).where(t.commands.c.citizen == citizen).limit(1)
+            ).first()
+            return found is not None
+
+    def lines_of(self, citizen: str) -> list[str]:
+        """Return the lines that a citizen asked about."""
+        with self._read() as connection:
+            rows = connection.execute(
+                select(t.interest.c.line).where(t.interest.c.citizen == citizen).order_by(t.interest.c.line)
+            )
+            return [line for (line,) in rows]
+
+    def polled(self, product: str, at: int) -> None:
+        """Remember a good poll."""
+        with self._write() as connection:
+            connection.execute(
+                self._upsert(t.sources)
+                .values(product=product, last_good_poll_at=at)
+                .on_conflict_do_update(index_elements=["product"], set_={"last_good_poll_at": at})
+            )
+
+    def freshness(self) -> dict[str, int]:
+        """Return the moment up to which each product is known: its last good poll, or its last event."""
+        with self._read() as connection:
+            found: dict[str, int] = {
+                product: at
+                for product, at in connection.execute(
+                    select(t.entries.c.product, func.max(t.entries.c.read_at)).group_by(t.entries.c.product)
+                )
+            }
+            for product, at in connection.execute(select(t.sources)):
+                found[product] = max(at, found.get(product, 0))
+            return found
+
+    def facts(self, fact: str) -> list[tuple[str, str, str, int]]:
+        """Count facts by period, place and kind."""
+        f = t.facts.c
+        with self._read() as connection:
+            rows = connection.execute(
+                select(f.period, f.place, f.kind, func.count()).where(f.fact == fact).group_by(f.period, f.place, f.kind)
+            )
+            return [(period, place, kind, count) for period, place, kind, count in rows]
+
+    def stored(self) -> list[Stored]:
+        """Return every event that stands in SQL, commands included, for the ledger."""
+        with self._read() as connection:
+            found = []
+            for table in (t.entries, t.commands):
+                c = table.c
+                rows = connection.execute(
+                    select(c.event_id, c.type, c.subject, c.product, c.read_at, c.recorded_at)
+                )
+                found.extend(Stored(*row) for row in rows)
+            return found
+
+    def counts(self) -> dict[str, int]:
+        """Count what there is, for the operations page."""
+        with self._read() as connection:
+            totals = {
+                name: connection.execute(select(func.count()).select_from(table)).scalar() or 0
+                for name, table in (("entries", t.entries), ("commands", t.commands), ("facts", t.facts))
+            }
+            totals["open links"] = (
+                connection.execute(
+                    select(func.count()).select_from(t.links).where(t.links.c.closed_at.is_(None))
+                ).scalar()
+                or 0
+            )
+            return totals
+
+    # -- retention and erasure ----------------------------------------------------------------------
+
+    def purge(self, now: datetime, days: int = 90) -> int:
+        """Forget personal entries that nobody was ever linked to for so many days; return how many."""
+        limit = int((now - timedelta(days=days)).timestamp() * 1000)
+        ever = select(t.links.c.subject)
+        with self._write() as connection:
+            gone = connection.execute(
+                delete(t.entries).where(
+                    t.entries.c.audience == "person",
+                    t.entries.c.recorded_at < limit,
+                    t.entries.c.subject.not_in(ever),
+                )
+            )
+            stale = int(now.timestamp() * 1000)
+            connection.execute(delete(t.logins).where(t.logins.c.expires_at < stale))
+            connection.execute(delete(t.sessions).where(t.sessions.c.expires_at < stale))
+            return int(gone.rowcount)
+
+    # -- who is there -------------------------------------------------------------------------------
+
+    def make_login(self, citizen: str, now: datetime, minutes: int = 15) -> str:
+        """Make a one-time login token; only its hash is kept."""
+        token = secrets.token_urlsafe(32)
+        with self._write() as connection:
+            connection.execute(
+                insert(t.logins).values(
+                    token_hash=_hash(token),
+                    citizen=citizen,
+                    expires_at=int((now + timedelta(minutes=minutes)).timestamp() * 1000),
+                    used=False,
+                )
+            )
+        return token
+
+    def use_login(self, token: str, now: datetime, hours: int = 8) -> str | None:
+        """Turn a login token into a session token, once; None when it is unknown, used or too old."""
+        moment = int(now.timestamp() * 1000)
+        with self._write() as connection:
+            used = connection.execute(
+                update(t.logins)
+                .where(
+                    t.logins.c.token_hash == _hash(token), t.logins.c.used.is_(False), t.logins.c.expires_at > moment
+                )
+                .values(used=True)
+            )
+            if used.rowcount == 0:
+                return None
+            citizen = connection.execute(
+                select(t.logins.c.citizen).where(t.logins.c.token_hash == _hash(token))
+            ).scalar_one()
+            session = secrets.token_urlsafe(32)
+            connection.execute(
+                insert(t.sessions).values(
+                    token_hash=_hash(session),
+                    citizen=citizen,
+                    created_at=moment,
+                    expires_at=int((now + timedelta(hours=hours)).timestamp() * 1000),
+                )
+            )
+            return session
+
+    def session(self, token: str, now: datetime) -> str | None:
+        """Return whose session it is; None when it is unknown or over."""
+        with self._read() as connection:
+            return connection.execute(
+                select(t.sessions.c.citizen).where(
+                    t.sessions.c.token_hash == _hash(token),
+                    t.sessions.c.expires_at > int(now.timestamp() * 1000),
+                )
+            ).scalar()
+
+    def end_session(self, token: str) -> None:
+        """Forget a session."""
+        with self._write() as connection:
+            connection.execute(delete(t.sessions).where(t.sessions.c.token_hash == _hash(token)))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # Let SQLAlchemy's own BEGIN rule: the driver's implicit one starts too late for a writer.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # FULL: a committed offset in Kafka must never be ahead of what a power cut leaves here.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A reader that becomes a writer in the middle cannot wait for another writer: it fails at once.
+    # So who will write says so at the start.
+    write = connection.get_execution_options().get("hub_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,159 @@
+"""The tables.  Moments are UTC milliseconds; days are ISO text; JSON is text."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("event_id", String(36), primary_key=True),
+    Column("subject", String(200), nullable=False),
+    Column("type", String(120), nullable=False),
+    Column("product", String(60), nullable=False),
+    Column("audience", String(10), nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("read_at", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("seq_epoch", Integer, nullable=False),
+    Column("seq_offset", BigInteger, nullable=False),
+    Column("seq_index", Integer, nullable=False),
+    Column("rev", Integer, nullable=False),
+    Column("payload", Text, nullable=False),
+    Index("entries_by_subject", "subject", "seq_epoch", "seq_offset", "seq_index"),
+    Index("entries_by_type", "type", "seq_epoch", "seq_offset", "seq_index"),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("event_id", String(36), primary_key=True),
+    Column("type", String(120), nullable=False),
+    Column("citizen", String(36), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("about", String(200), nullable=False),
+    Column("product", String(60), nullable=False),
+    Column("read_at", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("result", String(20), nullable=False),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("subject", String(200), nullable=False),
+    Column("citizen", String(36), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", String(10)),
+    Column("opened_by", String(36), nullable=False),
+    Column("closed_at", BigInteger),
+    Column("closed_by", String(36)),
+    Index(
+        "links_open",
+        "subject",
+        "citizen",
+        unique=True,
+        sqlite_where=text("closed_at IS NULL"),
+        postgresql_where=text("closed_at IS NULL"),
+    ),
+    Index("links_by_citizen", "citizen"),
+)
+
+subject_versions = Table(
+    "subject_versions",
+    metadata,
+    Column("subject", String(200), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("citizen", String(36), primary_key=True),
+    Column("email", String(254)),
+    Column("topics", Text, nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("seq_epoch", Integer, nullable=False),
+    Column("seq_offset", BigInteger, nullable=False),
+)
+
+interest = Table(
+    "interest",
+    metadata,
+    Column("citizen", String(36), primary_key=True),
+    Column("line", String(60), primary_key=True),
+    Index("interest_by_line", "line"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("topic", String(40), nullable=False),
+    Column("citizen", String(36)),
+    Column("subject", String(200), nullable=False),
+    Column("event_id", String(36), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Column("code", String(40)),
+    Index("outbox_due", "channel", "state", "position"),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("event_id", String(36), primary_key=True),
+    Column("fact", String(20), nullable=False),
+    Column("period", String(7), nullable=False),
+    Column("place", String(40), nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("rev", Integer, nullable=False),
+    Index("facts_by_period", "fact", "period"),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("product", String(60), primary_key=True),
+    Column("last_good_poll_at", BigInteger, nullable=False),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("citizen", String(36), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used", Boolean, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("citizen", String(36), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
