@@ -27,8 +27,8 @@ class Decisions(Protocol):
         """Count and log what was decided, once it has been carried out."""
         ...
 
-    def parked(self, product: str, partition: int, subjects: int) -> None:
-        """Tell how many subjects of a partition wait."""
+    def parked(self, product: str, partition: int, subjects: int, oldest: float) -> None:
+        """Tell how many subjects of a partition wait, and since when (UTC seconds, 0 for none)."""
         ...
 
 
@@ -55,6 +55,7 @@ class Normalise:
         self._producer = producer
         self._watch = watch
         self._known: dict[Hashable, Partition] = {}
+        self._oldest: dict[Hashable, float] = {}
 
     def lane(self, tp: TP) -> Hashable:
         """Give each raw partition a lane: products do not wait for one another."""
@@ -79,12 +80,14 @@ class Normalise:
         epoch = self._epochs[product]
         partition = Partition()
         first = committed.get(tp, 0)
+        oldest = 0.0
         async for records in self._reader.whole((wire.quarantine_topic(product), number)):
             for record in records:
                 found = wire.quarantined(record)
                 if found is None or found.epoch != epoch:
                     continue
                 if found.parks:
+                    oldest = min(oldest or record.timestamp / 1000, record.timestamp / 1000)
                     held = partition.parked.get(found.key, found.offset)
                     partition.parked[found.key] = min(held, found.offset)
                 if found.offset >= first:
@@ -96,8 +99,8 @@ class Normalise:
                     partition.states.pop(record.key, None)
                 else:
                     partition.states[record.key] = state
-        self._known[lane] = partition
-        self._watch.parked(product, number, len(partition.parked))
+        self._known[lane], self._oldest[lane] = partition, oldest
+        self._watch.parked(product, number, len(partition.parked), oldest)
 
     async def carry_out(self, lane: Hashable, batch: Batch) -> None:
         """Decide a batch of one partition; outputs, then states, each acknowledged."""
@@ -133,7 +136,8 @@ class Normalise:
                 del known.quarantined[offset]
         self._watch.decided(product, decided.decisions)
         if len(known.parked) != parked:
-            self._watch.parked(product, tp.partition, len(known.parked))
+            self._oldest[tp] = self._oldest[tp] or records[0].timestamp / 1000
+            self._watch.parked(product, tp.partition, len(known.parked), self._oldest[tp])
 
 
 def _control(record: ConsumerRecord) -> bool:

@@ -13,7 +13,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 from hub.kafka import wire
 from hub.model.errors import Transient
 from hub.model.intake import Emit
-from hub.model.record import Header
+from hub.model.record import Header, Headers
 
 ACKNOWLEDGED_SECONDS = 30.0
 """How long a produce may take before its source is told to come back later."""
@@ -48,9 +48,9 @@ class RawWriter:
         self._send(wire.raw_topic(product), wish.key.encode(), wish.value, headers)
         return raw_id
 
-    def keep(self, topic: str, key: bytes, value: bytes) -> None:
-        """Write a record of the hub's own (a cursor)."""
-        self._send(topic, key, value, [])
+    def keep(self, topic: str, key: bytes, value: bytes, headers: Headers = ()) -> None:
+        """Write a record of the hub's own: a cursor, a set of links."""
+        self._send(topic, key, value, list(headers))
 
     def _send(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
         started = time.monotonic()

@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.model.errors import Transient
 from hub.model.event import StoredEvent
+from hub.model.record import Seq
 from hub.store import tables as t
 
 CITY = ZoneInfo("Europe/Paris")
@@ -78,6 +79,7 @@ class Shown(NamedTuple):
     occurred_at: int
     read_at: int
     rev: int
+    seq: Seq
     payload: Mapping[str, Any]
 
 
@@ -584,11 +586,23 @@ class Store:
     def _shown(connection: Connection, condition: Any) -> list[Shown]:
         e = t.entries.c
         rows = connection.execute(
-            select(e.event_id, e.type, e.subject, e.product, e.occurred_at, e.read_at, e.rev, e.payload)
+            select(
+                e.event_id,
+                e.type,
+                e.subject,
+                e.product,
+                e.occurred_at,
+                e.read_at,
+                e.rev,
+                e.seq_epoch,
+                e.seq_offset,
+                e.seq_index,
+                e.payload,
+            )
             .where(condition)
             .order_by(e.subject, e.seq_epoch, e.seq_offset, e.seq_index)
         )
-        return [Shown(*row[:7], json.loads(row[7])) for row in rows]
+        return [Shown(*row[:7], Seq(*row[7:10]), json.loads(row[10])) for row in rows]
 
     def knows(self, citizen: str) -> bool:
         """Tell whether the citizen ever linked anything or said what to be told."""

@@ -1,0 +1,152 @@
+"""intake: polls the sources whose lease this process holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from hub import __version__
+from hub.config import Credential, Settings, Source
+from hub.intake.credentials import Basic, Bearer, ClientCredentials
+from hub.intake.driver import Vendor
+from hub.intake.poller import Poller
+from hub.kafka.leases import Leases
+from hub.kafka.raw import RawWriter
+from hub.kafka.wire import CURSOR_TOPIC
+from hub.model.intake import Emit
+from hub.process import stop_requested
+from hub.repeating import Repeating
+from hub.roles.runtime import Runtime
+from hub.store import Store
+from hub.telemetry.events import Failed, RawWritten, SourceAway, SourcePolled
+
+GROUP = "hub.intake"
+HALT_SECONDS = 25.0
+
+
+class _Ports:
+    """The rest of the hub, as a source's driver sees it."""
+
+    def __init__(self, runtime: Runtime, writer: RawWriter, store: Store) -> None:
+        self._runtime = runtime
+        self._writer = writer
+        self._store = store
+
+    def emit(self, product: str, wish: Emit) -> None:
+        self._writer.emit(product, wish)
+        RawWritten(product, wish.feed).emit(self._runtime.telemetry)
+
+    def subjects(self, product: str) -> list[str]:
+        return self._store.linked_subjects(product)
+
+    def checkpoint(self, product: str, cursor: Mapping[str, Any]) -> None:
+        self._writer.keep(CURSOR_TOPIC, product.encode(), json.dumps(cursor).encode())
+
+
+class _Pollers:
+    """Holds leases: a thread per product."""
+
+    def __init__(self, runtime: Runtime, ports: _Ports, store: Store) -> None:
+        self._runtime = runtime
+        self._ports = ports
+        self._store = store
+        self._instance = str(uuid4())
+        self._threads: dict[str, Repeating] = {}
+
+    def taken(self, name: str, cursor: Mapping[str, Any]) -> None:
+        connector = self._runtime.connectors[name]
+        source = self._runtime.settings.connectors[name]
+        manifest = connector.manifest
+        vendor = Vendor(
+            source.base_url.rstrip("/") + "/",
+            # Vendors see which process asks: a support call, and the ledger, need to know.
+            f"municipal-hub/{__version__} ({self._instance})",
+            source.rate_per_second or manifest.rate_per_second,
+            credentials(source),
+        )
+        poller = Poller(
+            connector,
+            source.settings,
+            vendor,
+            self._ports,
+            cursor,
+            source.poll_seconds or manifest.poll_seconds,
+            self.polled,
+        )
+        self._threads[name] = thread = Repeating(name, poller, self)
+        thread.start()
+
+    def given_back(self, name: str) -> None:
+        thread = self._threads.pop(name)
+        if not thread.halt(HALT_SECONDS):
+            # It writes nothing any more (`_Leased`), but what it has begun may still be under way.
+            self._runtime.telemetry.log.warning("poll still under way", product=name)
+
+    def polled(self, product: str, at: int, written: int) -> None:
+        self._store.polled(product, at)
+        SourcePolled(product, written, at).emit(self._runtime.telemetry)
+
+    def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
+        SourceAway(name, reason, seconds, failures).emit(self._runtime.telemetry)
+
+    def broken(self, name: str, error: BaseException) -> None:
+        self._runtime.telemetry.polls.labels(name, "broken").inc()
+        Failed(name, error).emit(self._runtime.telemetry)
+
+    def alive(self) -> tuple[bool, str]:
+        dead = [name for name, thread in self._threads.items() if not thread.is_alive()]
+        return (not dead, f"ended: {', '.join(dead)}" if dead else "polling")
+
+
+def credentials(source: Source) -> dict[str, httpx.Auth]:
+    """Make httpx authentication of a source's credentials."""
+    return {name: _auth(credential) for name, credential in source.credentials.items()}
+
+
+def _auth(credential: Credential) -> httpx.Auth:
+    match credential.kind:
+        case "oauth2":
+            return ClientCredentials(
+                credential.token_url, credential.client_id, credential.secret_file, credential.scope
+            )
+        case "basic":
+            return Basic(credential.client_id, credential.secret_file)
+        case "bearer":
+            return Bearer(credential.secret_file)
+
+
+def run(settings: Settings) -> None:
+    """Poll until SIGTERM."""
+    stop = stop_requested()
+    runtime = Runtime("intake", settings)
+    try:
+        if not runtime.await_kafka(stop):
+            return
+        store = runtime.open_store(stop)
+        if store is None:
+            return
+        writer = RawWriter(runtime.kafka_python())
+        pollers = _Pollers(runtime, _Ports(runtime, writer, store), store)
+        runtime.health = pollers.alive
+        polled = [
+            name
+            for name, connector in runtime.connectors.items()
+            if connector.poll is not None and name in settings.connectors and settings.connectors[name].base_url
+        ]
+        leases = Leases(
+            runtime.kafka_python(), GROUP, polled, pollers, f"{GROUP}.{settings.workers.slot}"
+        )
+        runtime.started()
+        leases.run(stop)
+        writer.close()
+    except SystemExit:
+        raise
+    except Exception as error:
+        runtime.failed(error)
+        raise SystemExit(1) from None
+    finally:
+        runtime.close()

@@ -1,0 +1,133 @@
+"""Roles as children on one machine: started again when they end, ended when they hang, never left behind."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.config import Settings
+from hub.process import end, free_port, spawn, stop_requested
+
+DRAIN_SECONDS = 15.0
+HUNG_SECONDS = 30.0
+STEADY_SECONDS = 30.0
+"""A child that worked so long is started again at once."""
+LONGEST_PAUSE = 30.0
+
+
+@dataclass
+class _Child:
+    role: str
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    again_at: float = 0.0
+    healthy_at: float | None = None
+
+
+def supervise(
+    roles: Sequence[str], settings: Settings, env: str | None, sets: Sequence[str], logs: Path | None
+) -> int:
+    """Run until SIGTERM; return 3 when a child says that something outside has to be put right, else 0."""
+    stop = stop_requested()
+    children = [_Child(role, free_port()) for role in roles]
+    _write_discovery(settings, children)
+    code = 0
+    try:
+        while not stop.is_set():
+            for child in children:
+                if child.process is None:
+                    if time.monotonic() >= child.again_at:
+                        _start(child, env, sets, logs)
+                        _write_discovery(settings, children)
+                    continue
+                ended = child.process.poll()
+                if ended is None:
+                    _watch(child)
+                elif ended == 3:
+                    # The child has said in one line what is wrong; starting it again says nothing new.
+                    return 3
+                else:
+                    _plan_restart(child, ended)
+            stop.wait(0.1)
+    finally:
+        _end_all(children)
+        settings.telemetry.discovery_file.unlink(missing_ok=True)
+    return code
+
+
+def _start(child: _Child, env: str | None, sets: Sequence[str], logs: Path | None) -> None:
+    command = [sys.executable, "-m", "hub.cli", *(["--env", env] if env else [])]
+    for item in (*sets, f"telemetry.port={child.port}"):
+        command += ["--set", item]
+    if logs is not None:
+        logs.mkdir(parents=True, exist_ok=True)
+    child.process = spawn([*command, "run", child.role], log=logs / f"{child.role}.log" if logs is not None else None)
+    child.started = time.monotonic()
+    child.healthy_at = None
+
+
+def _plan_restart(child: _Child, code: int) -> None:
+    worked = time.monotonic() - child.started
+    child.failures = 0 if worked > STEADY_SECONDS else child.failures + 1
+    pause = min(0.1 * 2 ** min(child.failures - 1, 9), LONGEST_PAUSE) if child.failures > 1 else 0.0
+    pause *= 0.5 + random.random() / 2
+    child.process, child.again_at = None, time.monotonic() + pause
+    _say("role ended", child, exit_code=code, seconds=round(pause, 2))
+
+
+def _watch(child: _Child) -> None:
+    """End a child that once was healthy and has been silent or stalled for too long: it is started again."""
+    now = time.monotonic()
+    if child.healthy_at is not None and now - child.healthy_at < HUNG_SECONDS / 10:
+        return
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{child.port}/healthz", timeout=1):
+            child.healthy_at = time.monotonic()
+    except (urllib.error.URLError, OSError):
+        if child.healthy_at is not None and now - child.healthy_at > HUNG_SECONDS and child.process is not None:
+            _say("role hangs", child)
+            child.process.kill()
+
+
+def _end_all(children: Sequence[_Child]) -> None:
+    running = [child for child in children if child.process is not None]
+    enders = [
+        threading.Thread(target=end, args=(child.process, DRAIN_SECONDS), name=f"end-{child.role}") for child in running
+    ]
+    for ender in enders:
+        ender.start()
+    for ender in enders:
+        ender.join()
+
+
+def _write_discovery(settings: Settings, children: Sequence[_Child]) -> None:
+    """Write Prometheus' file-based list, and beside it who runs where, for people and tests."""
+    path = settings.telemetry.discovery_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    targets = [
+        {"targets": [f"{settings.telemetry.host}:{child.port}"], "labels": {"role": child.role}} for child in children
+    ]
+    people = {
+        child.role: {"port": child.port, "pid": child.process.pid if child.process is not None else None}
+        for child in children
+    }
+    for name, document in ((path, targets), (path.with_name("roles.json"), people)):
+        beside = name.with_suffix(".new")
+        beside.write_text(json.dumps(document, indent=1), "utf-8")
+        beside.replace(name)
+
+
+def _say(event: str, child: _Child, **more: float) -> None:
+    line = {"event": event, "role": "supervisor", "name": child.role, "level": "warning", **more}
+    print(json.dumps(line), file=sys.stderr, flush=True)
