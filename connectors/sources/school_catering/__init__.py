@@ -1,0 +1,1 @@
+"""School catering and after-school care: bookings and presence."""

@@ -1,0 +1,1 @@
+"""Chrono (Publik, Entr'ouvert), the agendas on which canteen meals and care are booked."""
