@@ -165,8 +165,10 @@ class _Failing:
         headers = {name.lower(): value for name, value in start["headers"]}
         answer = headers.get(REQUEST_ID.lower().encode(), b"").decode()
         if fault.kind == "slow":
-            self._journal(fault, path, None)
+            self._journal(fault, path, None, held=answer or None)
             await anyio.sleep(fault.seconds)
+            if answer:
+                self._simulator.journal.write("released", product=self._simulator.product, answer=answer)
             for message in messages:
                 await send(message)
             return
@@ -181,9 +183,9 @@ class _Failing:
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
         # Returning before the announced length is what makes the server break the connection.
 
-    def _journal(self, fault: Fault, path: str, answer: str | None) -> None:
+    def _journal(self, fault: Fault, path: str, answer: str | None, held: str | None = None) -> None:
         self._simulator.journal.write(
-            "fault", product=self._simulator.product, fault=fault.kind, path=fault.path_prefix, answer=answer
+            "fault", product=self._simulator.product, fault=fault.kind, path=path, answer=answer, held=held
         )
 
 

@@ -8,7 +8,8 @@ Kinds of entries, each with its number `n`, the wall clock `at` (UTC, millisecon
     served     product feed key answer instance facts   an answer or callback that must become one raw record
     said       fact type subject entity ...             something happened at a vendor
     over       fact                                     from here on no answer shows that fact any more
-    fault      product kind path answer                 the vendor failed on purpose; `answer` did not arrive whole
+    fault      product fault path answer held           the vendor failed on purpose; `answer` did not arrive whole
+    released   product answer                           an answer that a `slow` fault `held` back went out at last
     callback   product feed answer status               one attempt to deliver a callback; status 0: no connection
     acked      product feed key                         the hub acknowledged an item of a queue
     mail       message_id sequence                      the mail server took a message
@@ -130,6 +131,8 @@ class Account:
     facts: dict[str, Said] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
     """Answers that did not arrive whole, and what was wrong with them."""
+    overtaken: set[str] = field(default_factory=set)
+    """Answers that were held back until a callback about the same subject had arrived: no news any more."""
     attempts: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     """Attempts to deliver each callback."""
     mails: list[Entry] = field(default_factory=list)
@@ -140,6 +143,7 @@ class Account:
         """Sort entries into what they say."""
         account = cls()
         facts: dict[str, dict[str, Any]] = {}
+        held: set[str] = set()
         for entry in entries:
             account.entries.append(entry)
             match entry["kind"]:
@@ -160,8 +164,20 @@ class Account:
                             del said["until"]
                 case "fault" if entry.get("answer"):
                     account.damaged[entry["answer"]] = entry["fault"]
+                case "fault" if entry.get("held"):
+                    held.add(entry["held"])
+                case "released":
+                    held.discard(entry["answer"])
                 case "callback":
                     account.attempts[entry["answer"]].append(entry)
+                    if 200 <= entry["status"] < 300 and entry["answer"] in account.served:
+                        about = account.served[entry["answer"]]
+                        account.overtaken.update(
+                            answer
+                            for answer in held
+                            if (account.served[answer]["product"], account.served[answer]["key"])
+                            == (about["product"], about["key"])
+                        )
                 case "mail":
                     account.mails.append(entry)
         account.facts = {name: Said(**fields) for name, fields in facts.items()}
@@ -170,10 +186,11 @@ class Account:
     def seen(self, arrived: Collection[str]) -> Seen:
         """Tell what follows from the answers that arrived."""
         shown = self._shown(arrived)
+        asked = {(e["product"], e["feed"], e["key"]) for a, e in self.served.items() if a in arrived}
         observable: list[Said] = []
         hidden: list[tuple[Said, str]] = []
         for said in self.facts.values():
-            why = self._why_hidden(said, shown)
+            why = self._why_hidden(said, shown, asked)
             if why is None:
                 observable.append(said)
             else:
@@ -185,7 +202,7 @@ class Account:
         polls: dict[tuple[str, str, str], list[int]] = defaultdict(list)
         named: dict[str, int] = {}
         for answer, entry in self.served.items():
-            if answer in arrived and answer not in self.damaged:
+            if answer in arrived and answer not in self.damaged and answer not in self.overtaken:
                 polls[entry["product"], entry["feed"], entry["key"]].append(entry["n"])
                 for fact in entry.get("facts", ()):
                     named.setdefault(fact, entry["n"])
@@ -199,7 +216,9 @@ class Account:
                 first[said.fact] = min(candidates)
         return first
 
-    def _why_hidden(self, said: Said, shown: Mapping[str, int]) -> str | None:
+    def _why_hidden(
+        self, said: Said, shown: Mapping[str, int], asked: Collection[tuple[str, str | None, str | None]]
+    ) -> str | None:
         if not said.observable:
             return said.why or "not observable"
         if said.unless is not None and said.unless in shown:
@@ -208,9 +227,11 @@ class Account:
             # Told by a queue that keeps it until it is acknowledged.
             return None
         if said.fact not in shown:
-            return said.why or "no answer showed it"
+            if (said.product, said.feed, said.key) not in asked:
+                return "nobody asked: no citizen is linked"
+            return said.why or "came and went between two answers"
         if said.after is not None:
             before = self.facts[said.after]
-            if shown.get(before.fact, said.n) >= said.n or self._why_hidden(before, shown) is not None:
+            if shown.get(before.fact, said.n) >= said.n or self._why_hidden(before, shown, asked) is not None:
                 return said.why or "no answer showed what came before it"
         return None

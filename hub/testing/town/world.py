@@ -69,6 +69,17 @@ class World:
         half.write_bytes(self.simulators[product].save())
         half.replace(self._states / product)
 
+    def linked(self) -> dict[str, set[str]]:
+        """Tell which citizens asked to be linked to each subject, and did not take it back."""
+        found: dict[str, set[str]] = {}
+        for entry in self.journal.entries("said"):
+            citizen = entry["subject"].partition(":")[2]
+            if entry["type"] == "LinkRequested":
+                found.setdefault(entry["entity"], set()).add(citizen)
+            elif entry["type"] == "UnlinkRequested":
+                found.get(entry["entity"], set()).discard(citizen)
+        return {subject: citizens for subject, citizens in found.items() if citizens}
+
     def settle(self, seconds: float = 10.0) -> bool:
         """Wait until every callback of every vendor has been taken."""
         return all(simulator.settle(seconds) for simulator in self.simulators.values())
