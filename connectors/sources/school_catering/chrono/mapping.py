@@ -82,7 +82,8 @@ def callback(previous: State | None, call: model.Callback, context: Context) -> 
     state = _remembered(previous)
     name = str(call.booking.id)
     known = state["bookings"].get(name)
-    if (known is not None and at < known.get("at", 0)) or read_at < state["last_poll"] - LATE:
+    # The same moment again is the same callback again, and a poll may have told more since.
+    if (known is not None and at <= known.get("at", 0)) or read_at < state["last_poll"] - LATE:
         return state, "stale"
     now = {
         "status": CALLED[call.event],
