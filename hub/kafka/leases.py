@@ -82,14 +82,12 @@ class Leases(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._holder.given_back(name)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Read the cursors from the start."""
-        self._count = len(self._consumer.partitions_for_topic(CURSOR_TOPIC) or ()) or self._count
-        tps = list(assigned)
-        self._owned |= {tp.partition for tp in tps}
-        if tps:
-            self._consumer.seek_to_beginning(*tps)
+        """Take note; the group never commits, so its cursors are read from the start by themselves."""
+        self._owned |= {tp.partition for tp in assigned}
 
     def _take(self) -> None:
+        if not self._count:
+            self._count = len(self._consumer.partitions_for_topic(CURSOR_TOPIC) or ())
         waiting = [
             name
             for name in self._names

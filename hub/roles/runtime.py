@@ -77,11 +77,14 @@ class Runtime:
 
     def faust(self) -> dict[str, Any]:
         """Return Faust's options: the broker, and the stable name of this slot."""
+        folder = self.settings.data_dir / "faust" / self.role
+        # Faust keeps nothing here on this path, but it insists on the folder.
+        folder.mkdir(parents=True, exist_ok=True)
         return {
             **for_faust(self.settings.kafka),
             "consumer_group_instance_id": f"hub.{self.role}.{self.settings.workers.slot}",
             "topic_replication_factor": self.settings.kafka.replication,
-            "datadir": str(self.settings.data_dir / "faust" / self.role),
+            "datadir": str(folder),
         }
 
     def stop_here(self, line: str) -> None:
