@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -93,6 +94,13 @@ class Simulator(simulator.Simulator):
                     self._became(self.bookings[meal], "absent" if away else "eaten", called=False)
             if index % 3 == 0:
                 self.book(child, week[index % 4], "EVENING_CARE", waiting=index % 5 == 0)
+
+    def city_settings(self, url: str) -> dict[str, Any]:
+        secret = str(Path(self.settings["secrets_dir"]) / CREDENTIALS)
+        return {
+            **super().city_settings(url),
+            "credentials": {CREDENTIALS: {"kind": "basic", "client_id": USER, "secret_file": secret}},
+        }
 
     def listing(self, request: Request) -> Response:
         """Answer `GET /api/bookings/?user_external_id=`."""
