@@ -1,0 +1,305 @@
+"""The web role's application.
+
+Pages work without script, are never open (a session comes from a one-time link) and send strict
+headers.  A call from a vendor is answered 202 only once the broker has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Form, Header, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from fastapi.templating import Jinja2Templates
+from pydantic import BaseModel, ConfigDict
+
+from hub import __version__
+from hub.avro import registry
+from hub.avro.codec import Schemas
+from hub.config import Settings
+from hub.model.connector import Connector
+from hub.model.intake import Call, Emit, Refusal
+from hub.store import Store
+from hub.web.operations import Flow
+from hub.web.problems import DOCUMENTED, Problem, install
+from hub.web.tokens import Token, Tokens
+from streams.account import CITY, blocks, day_words
+
+LARGEST_CALL = 256 * 1024
+SESSION = "hub_session"
+HERE = Path(__file__).parent
+
+
+class LineBody(BaseModel):
+    """One line of a block."""
+
+    what: str
+    detail: str
+    state: str
+
+
+class BlockBody(BaseModel):
+    """One block of the account."""
+
+    name: str
+    title: str
+    as_of: datetime | None
+    """Moment up to which the block's sources are known."""
+    lines: list[LineBody]
+
+
+class LinkBody(BaseModel):
+    """An open link."""
+
+    subject: str
+    role: str
+    since: datetime
+    until: str | None
+
+
+class AccountBody(BaseModel):
+    """A citizen's account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "citizen": "3f0c8a52-3f0e-4c2e-9a55-6c1f6f0f7c11",
+                "links": [
+                    {"subject": "chrono:E0001", "role": "PARENT", "since": "2026-03-10T07:40:00Z", "until": None}
+                ],
+                "blocks": [
+                    {
+                        "name": "canteen",
+                        "title": "Cantine cette semaine",
+                        "as_of": "2026-03-10T08:40:00+01:00",
+                        "lines": [{"what": "Mardi 10 mars", "detail": "Déjeuner", "state": "Réservé"}],
+                    }
+                ],
+            }
+        }
+    )
+    citizen: str
+    links: list[LinkBody]
+    blocks: list[BlockBody]
+
+
+Publish = Callable[[str, Emit], Awaitable[str]]
+"""Write a raw record and return its id once the broker has it; raise `Transient` else."""
+Called = Callable[[str, str], None]
+"""Tell (product, `accepted` | `refused` | `unsigned` | `away`)."""
+
+
+def create_app(
+    settings: Settings,
+    store: Store,
+    schemas: Schemas,
+    connectors: Mapping[str, Connector],
+    publish: Publish,
+    called: Called,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FastAPI:
+    """Put the application together."""
+    app = FastAPI(
+        title="Municipal hub",
+        version=__version__,
+        description="The citizen account, and the read API of the schema registry.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    install(app)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    templates = Jinja2Templates(directory=HERE / "templates")
+    templates.env.filters["jour"] = lambda moment: day_words(moment.astimezone(CITY).date())
+    tokens = Tokens(settings.web.tokens_file)
+    secure = settings.web.public_url.startswith("https://")
+    flow = Flow(settings.telemetry.discovery_file)
+
+    @app.middleware("http")
+    async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        response.headers.setdefault("X-Frame-Options", "DENY")
+        response.headers.setdefault(
+            "Content-Security-Policy",
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        )
+        if not request.url.path.startswith("/static"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    def service(authorization: Annotated[str | None, Header()] = None) -> Token:
+        """Find the service that asks."""
+        kind, _, secret = (authorization or "").partition(" ")
+        token = tokens.find(secret.strip()) if kind.lower() == "bearer" else None
+        if token is None:
+            raise Problem(
+                401, "no_token", "A token is needed", "Send `Authorization: Bearer …`.", WWW_Authenticate="Bearer"
+            )
+        return token
+
+    def account_of(citizen: str) -> tuple[list[Any], list[Any]]:
+        now = clock()
+        links = store.links_of(citizen, now.astimezone(CITY).date())
+        parts = blocks(
+            store.account(citizen, now.astimezone(CITY).date()),
+            sorted(store.public_entries("hub.transport."), key=lambda entry: entry.seq),
+            store.lines_of(citizen),
+            now,
+            store.freshness(),
+        )
+        return links, parts
+
+    @app.get("/api/v1/accounts/{citizen}", responses=DOCUMENTED, tags=["account"])
+    def account(citizen: UUID, token: Token = Depends(service)) -> AccountBody:
+        """Return a citizen's account as it stands now."""
+        if "account:read" not in token.scopes:
+            raise Problem(403, "no_scope", "The token may not read accounts", "Ask for the scope account:read.")
+        if not store.knows(str(citizen)):
+            raise Problem(404, "no_account", "No such account", "Nobody with this id has linked anything.")
+        links, parts = account_of(str(citizen))
+        return AccountBody(
+            citizen=str(citizen),
+            links=[
+                LinkBody(
+                    subject=link.subject,
+                    role=link.role,
+                    since=datetime.fromtimestamp(link.since / 1000, UTC),
+                    until=link.until,
+                )
+                for link in links
+            ],
+            blocks=[
+                BlockBody(
+                    name=part.name,
+                    title=part.title,
+                    as_of=part.as_of,
+                    lines=[LineBody(what=line.what, detail=line.detail, state=line.state) for line in part.lines],
+                )
+                for part in parts
+            ],
+        )
+
+    # -- pages ------------------------------------------------------------------------------------
+
+    def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
+        return templates.TemplateResponse(request, name, values, status_code=status)
+
+    @app.get("/", include_in_schema=False)
+    def home() -> RedirectResponse:
+        return RedirectResponse("/compte", 303)
+
+    @app.get("/compte", include_in_schema=False)
+    def my_account(request: Request) -> Response:
+        citizen = store.session(request.cookies.get(SESSION, ""), clock())
+        if citizen is None:
+            return page(request, "ferme.html", 401)
+        links, parts = account_of(citizen)
+        return page(request, "compte.html", links=links, blocks=parts, now=clock().astimezone(CITY))
+
+    @app.get("/connexion/{token}", include_in_schema=False)
+    def login_page(request: Request, token: str) -> Response:
+        # A button, not the link itself, uses the token: mail scanners follow links.
+        return page(request, "connexion.html", token=token)
+
+    @app.post("/connexion", include_in_schema=False)
+    def login(request: Request, token: Annotated[str, Form(max_length=200)]) -> Response:
+        session = store.use_login(token, clock())
+        if session is None:
+            return page(request, "ferme.html", 410, used=True)
+        response = RedirectResponse("/compte", 303)
+        response.set_cookie(SESSION, session, httponly=True, samesite="lax", secure=secure, max_age=8 * 3600)
+        return response
+
+    @app.post("/deconnexion", include_in_schema=False)
+    def logout(request: Request) -> Response:
+        store.end_session(request.cookies.get(SESSION, ""))
+        response = RedirectResponse("/compte", 303)
+        response.delete_cookie(SESSION)
+        return response
+
+    @app.get("/operations", include_in_schema=False)
+    def operations(request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
+        # On this machine it is open; from elsewhere a token is needed.
+        local = request.client is not None and request.client.host in ("127.0.0.1", "::1", "testclient")
+        if not local and "operations:read" not in service(authorization).scopes:
+            raise Problem(403, "no_scope", "The token may not read operations", "Ask for operations:read.")
+        return page(
+            request,
+            "operations.html",
+            flow=flow.read(),
+            counts=store.counts(),
+            outbox=store.outbox_counts(),
+            fresh={
+                name: datetime.fromtimestamp(at / 1000, CITY).strftime("%d/%m %H:%M:%S")
+                for name, at in sorted(store.freshness().items())
+            },
+            now=clock().astimezone(CITY),
+        )
+
+    @app.get("/healthz", include_in_schema=False)
+    def healthy() -> dict[str, str]:
+        return {"status": "ok"}
+
+    # -- calls from vendors -----------------------------------------------------------------------
+
+    @app.post("/hooks/{product}/{feed}", status_code=202, responses=DOCUMENTED, tags=["calls"])
+    async def hook(
+        product: str, feed: str, request: Request, x_hub_signature: Annotated[str | None, Header()] = None
+    ) -> JSONResponse:
+        """Take a vendor's call: 202 once it is safe, 4xx when it can never be, 503 to come back."""
+        connector = connectors.get(product)
+        if connector is None or connector.receive is None or feed not in connector.feeds:
+            raise Problem(404, "no_feed", "Nothing listens here", "Check product and feed in the address.")
+        source = settings.connectors.get(product)
+        if source is None or source.hook_secret_file is None:
+            raise Problem(404, "no_secret", "Nothing listens here", f"Set connectors.{product}.hook_secret_file.")
+        body = await _body(request)
+        secret = await asyncio.to_thread(source.hook_secret_file.read_bytes)
+        expected = "sha256=" + hmac.new(secret.strip(), body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(expected.encode(), (x_hub_signature or "").encode()):
+            called(product, "unsigned")
+            raise Problem(401, "bad_signature", "The signature does not fit", "Sign the body with the shared secret.")
+        headers = {name.lower(): value for name, value in request.headers.items() if name.lower() != "authorization"}
+        moment = int(clock().timestamp() * 1000)
+        wish = connector.receive(Call(feed=feed, body=body, headers=headers, received_at=moment))
+        if isinstance(wish, Refusal):
+            called(product, "refused")
+            raise Problem(wish.status, "refused", "The call cannot be taken", wish.detail)
+        try:
+            raw_id = await publish(product, wish)
+        except Exception:
+            called(product, "away")
+            raise
+        called(product, "accepted")
+        return JSONResponse({"id": raw_id}, 202)
+
+    # -- the schema registry ----------------------------------------------------------------------
+
+    async def registered(request: Request) -> JSONResponse:
+        status, document = registry.answer(schemas, request.method, request.url.path, await _body(request))
+        return JSONResponse(document, status, media_type=registry.CONTENT_TYPE)
+
+    for path in ("/schemas/{rest:path}", "/subjects", "/subjects/{rest:path}", "/config", "/config/{rest:path}", "/mode"):
+        app.add_api_route(
+            path, registered, methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False, response_model=None
+        )
+    return app
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_CALL:
+            raise Problem(413, "too_large", "The body is too large", f"At most {LARGEST_CALL} bytes.")
+    return bytes(body)

@@ -1,0 +1,71 @@
+"""The flow and its counts, read from the roles' own metrics."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+class Flow:
+    """Scrapes the roles that the discovery list names."""
+
+    def __init__(self, discovery: Path) -> None:
+        """Read the list anew at each look."""
+        self._discovery = discovery
+
+    def read(self) -> dict[str, Any]:
+        """Return roles with their state, products with what was decided, lag and quarantine."""
+        roles: dict[str, str] = {}
+        products: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        rejected: dict[tuple[str, str], float] = defaultdict(float)
+        waiting: dict[str, float] = {}
+        lag = 0.0
+        for target, role in self._targets():
+            text = _get(f"http://{target}/metrics")
+            roles[role] = "works" if text else "does not answer"
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    labels = sample.labels
+                    match sample.name:
+                        case "hub_up" if not sample.value:
+                            roles[role] = "starts or waits"
+                        case "hub_records_decided_total" if role == "normalise":
+                            products[labels["product"]][labels["kind"]] += sample.value
+                            if labels["kind"] == "quarantine" and sample.value:
+                                rejected[labels["product"], labels["code"]] += sample.value
+                        case "hub_raw_written_total":
+                            products[labels["product"]]["raw"] += sample.value
+                        case "hub_parked_subjects":
+                            products[labels["product"]]["parked"] += sample.value
+                        case "hub_lag_records":
+                            lag += sample.value
+                        case "hub_waiting_seconds" if sample.value:
+                            waiting[f"{role}: {labels['what']}"] = sample.value
+        return {
+            "roles": roles,
+            "products": {name: dict(values) for name, values in sorted(products.items())},
+            "rejected": sorted(rejected.items()),
+            "waiting": waiting,
+            "lag": lag,
+        }
+
+    def _targets(self) -> list[tuple[str, str]]:
+        try:
+            listed = json.loads(self._discovery.read_text("utf-8"))
+            return [(entry["targets"][0], entry["labels"]["role"]) for entry in listed]
+        except (OSError, ValueError, KeyError, IndexError):
+            return []
+
+
+def _get(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            return str(answer.read().decode())
+    except (urllib.error.URLError, OSError):
+        return ""

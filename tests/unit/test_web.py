@@ -1,0 +1,229 @@
+"""The account is never open, says what stands now, and a vendor's call is answered only when it is safe."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from hub import catalogue
+from hub.config import Settings, Source
+from hub.kafka.project import plain
+from hub.model.errors import Transient
+from hub.model.event import StoredEvent
+from hub.model.intake import Emit
+from hub.model.record import Seq
+from hub.roles.project import CityPolicy
+from hub.store import Store
+from hub.web.app import create_app
+from hub.web.tokens import hash_of
+from schemas.models.citizen_portal import LinkRequested, PreferencesChanged, Role, UnlinkRequested
+from schemas.models.civil_registry import RecordKind, RecordRequested, RequestStatusChanged, Status
+from schemas.models.library import HoldReady, LoanStarted
+from schemas.models.school_catering import Activity, MealBooked, MealCancelled
+from schemas.models.transport import DisruptionPublished
+
+NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
+ANNE = "3f0c8a52-3f0e-4c2e-9a55-6c1f6f0f7c11"
+SECRET = b"shared"
+
+
+class Town:
+    """A hub with one database, whose broker can be away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(f"sqlite:///{folder}/hub.sqlite")
+        self.store.migrate()
+        (folder / "hook").write_bytes(SECRET + b"\n")
+        (folder / "tokens.toml").write_text(
+            f'[portal]\nsha256 = "{hash_of("good")}"\nscopes = ["account:read"]\n'
+            f'[other]\nsha256 = "{hash_of("poor")}"\nscopes = []\n',
+            "utf-8",
+        )
+        settings = Settings.model_validate(
+            {
+                "web": {"tokens_file": folder / "tokens.toml"},
+                "telemetry": {"discovery_file": folder / "none.json"},
+                "connectors": {"publik": Source(hook_secret_file=folder / "hook")},
+            }
+        )
+        self.away = False
+        self.written: list[tuple[str, Emit]] = []
+        self.calls: list[tuple[str, str]] = []
+        app = create_app(
+            settings,
+            self.store,
+            catalogue.schemas(),
+            catalogue.connectors(),
+            self.publish,
+            lambda product, result: self.calls.append((product, result)),
+            lambda: NOW,
+        )
+        self.client = TestClient(app, follow_redirects=False)
+        self._number = 0
+
+    async def publish(self, product: str, wish: Emit) -> str:
+        """Write, unless the broker is away."""
+        if self.away:
+            raise Transient("Kafka: away")
+        self.written.append((product, wish))
+        return wish.raw_id or ""
+
+    def happens(self, payload: Any, subject: str, product: str) -> None:
+        """Let an event reach SQL."""
+        self._number += 1
+        event = StoredEvent(
+            f"e{self._number}",
+            payload.TYPE,
+            subject,
+            product,
+            payload.AUDIENCE,
+            int(NOW.timestamp() * 1000),
+            int(NOW.timestamp() * 1000),
+            Seq(1, self._number, 0),
+            1,
+            payload,
+            json.dumps(plain(payload), ensure_ascii=False),
+        )
+        self.store.project([event], CityPolicy(), NOW)
+
+    def login(self) -> None:
+        """Open the page with a one-time link."""
+        token = self.store.make_login(ANNE, NOW)
+        assert 303 == self.client.post("/connexion", data={"token": token}).status_code
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    """Make a town."""
+    made = Town(tmp_path)
+    yield made
+    made.store.close()
+
+
+def live(town: Town) -> None:
+    """Let a family live through a morning."""
+    for subject in ("chrono:E1", "ils_di:7", "hubee:c1"):
+        town.happens(LinkRequested(citizen=ANNE, subject=subject, role=Role.PARENT), f"publik:{ANNE}", "publik")
+    wish = PreferencesChanged(citizen=ANNE, email="anne@example.org", topics=("canteen",), lines=("SEM:48",))
+    town.happens(wish, f"publik:{ANNE}", "publik")
+    for number, day in (("b1", 10), ("b2", 12)):
+        booked = MealBooked(booking_id=number, meal_date=date(2026, 3, day), activity=Activity.LUNCH, label="Cantine")
+        town.happens(booked, "chrono:E1", "chrono")
+    cancelled = MealCancelled(booking_id="b2", meal_date=date(2026, 3, 12), activity=Activity.LUNCH, label="Cantine")
+    town.happens(cancelled, "chrono:E1", "chrono")
+    loan = LoanStarted(item_id="i", record_id="42", branch="BMA", document_kind="LIV", due_date=date(2026, 3, 2))
+    town.happens(loan, "ils_di:7", "ils_di")
+    town.happens(HoldReady(hold_id="h", record_id="43", branch="BMA", until=date(2026, 3, 20)), "ils_di:7", "ils_di")
+    town.happens(RecordRequested(case_id="c1", external_id="X-1", record_kind=RecordKind.BIRTH, copies=2), "hubee:c1", "hubee")
+    town.happens(RequestStatusChanged(case_id="c1", status=Status.DONE), "hubee:c1", "hubee")
+    said = DisruptionPublished(disruption_id="d", lines=("SEM:48",), title="Travaux <b>Claix</b>")
+    town.happens(said, "metromobilite:d", "metromobilite")
+
+
+def test_the_page_says_what_stands_now(town: Town) -> None:
+    """Four blocks in French, each with its moment, and markup of a vendor stays text."""
+    live(town)
+    town.login()
+    page = town.client.get("/compte").text
+    for words in (
+        "Mardi 10 mars", "Réservé", "Jeudi 12 mars", "Annulé", "En retard depuis le lundi 2 mars",
+        "Disponible jusqu&#39;au vendredi 20 mars", "Acte de naissance", "Terminée", "Travaux &lt;b&gt;Claix",
+        "à jour à 08:40",
+    ):  # fmt: skip
+        assert words in page
+    town.happens(UnlinkRequested(citizen=ANNE, subject="ils_di:7"), f"publik:{ANNE}", "publik")
+    assert "En retard" not in town.client.get("/compte").text
+
+
+def test_the_page_is_never_open(town: Town) -> None:
+    """Without a session there is nothing; a link works once, and looking at it does not use it."""
+    assert 401 == town.client.get("/compte").status_code
+    token = town.store.make_login(ANNE, NOW)
+    assert 200 == town.client.get(f"/connexion/{token}").status_code
+    response = town.client.post("/connexion", data={"token": token})
+    cookie = response.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert 200 == town.client.get("/compte").status_code
+    assert 410 == town.client.post("/connexion", data={"token": token}).status_code
+    town.client.post("/deconnexion")
+    assert 401 == town.client.get("/compte").status_code
+
+
+def test_the_api_asks_for_a_token_with_the_scope(town: Town) -> None:
+    """401, 403, 404 and 422 are problems with stable codes."""
+    live(town)
+
+    def ask(citizen: str, token: str | None) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        response = town.client.get(f"/api/v1/accounts/{citizen}", headers=headers)
+        if response.status_code == 200:
+            return 200, response.json()["blocks"][0]["name"]
+        assert "application/problem+json" == response.headers["content-type"]
+        return response.status_code, response.json()["code"]
+
+    nobody = ANNE.replace("3", "4")
+    assert (200, "canteen") == ask(ANNE, "good")
+    assert (401, "no_token") == ask(ANNE, None)
+    assert (401, "no_token") == ask(ANNE, "bad")
+    assert (403, "no_scope") == ask(ANNE, "poor")
+    assert (404, "no_account") == ask(nobody, "good")
+    assert (422, "invalid") == ask("Jean", "good")
+
+
+def call(town: Town, body: bytes, *, secret: bytes = SECRET, path: str = "/hooks/publik/request") -> Any:
+    """Call as the portal does."""
+    signature = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+    return town.client.post(path, content=body, headers={"X-Hub-Signature": signature})
+
+
+def test_a_call_is_answered_when_it_is_safe(town: Town) -> None:
+    """202 after the broker, 503 while it is away, 4xx for what can never be."""
+    body = json.dumps({"id": ANNE, "citizen": ANNE, "type": "link_requested"}).encode()
+    assert (202, {"id": ANNE}) == ((answer := call(town, body)).status_code, answer.json())
+    assert [("publik", f"publik:{ANNE}", body)] == [(p, w.key, w.value) for p, w in town.written]
+    town.away = True
+    away = call(town, body)
+    assert (503, "5") == (away.status_code, away.headers["retry-after"])
+    town.away = False
+    assert 401 == call(town, body, secret=b"other").status_code
+    assert 400 == call(town, b"{").status_code
+    assert 422 == call(town, b"{}").status_code
+    assert 404 == call(town, body, path="/hooks/nobody/request").status_code
+    assert 404 == call(town, body, path="/hooks/publik/other").status_code
+    assert 413 == call(town, b"x" * 300_000).status_code
+    assert 1 == len(town.written)
+    assert {"accepted", "away", "unsigned", "refused"} == {result for _, result in town.calls}
+
+
+def test_every_answer_forbids_what_it_does_not_need(town: Town) -> None:
+    """No script, no frame, no guessing of types."""
+    headers = town.client.get("/compte").headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert ("nosniff", "DENY", "no-store") == tuple(
+        headers[name] for name in ("x-content-type-options", "x-frame-options", "cache-control")
+    )
+
+
+def test_the_registry_is_served(town: Town) -> None:
+    """Stock deserializers find their schemas by id."""
+    response = town.client.get("/schemas/ids/1")
+    assert "application/vnd.schemaregistry.v1+json" == response.headers["content-type"]
+    assert "record" == json.loads(response.json()["schema"])["type"]
+    assert 40403 == town.client.get("/schemas/ids/999").json()["error_code"]
+
+
+def test_the_operations_page_shows_the_database(town: Town) -> None:
+    """Even without any role that answers."""
+    live(town)
+    page = town.client.get("/operations").text
+    assert "open links" in page
+    assert "No discovery list" in page
