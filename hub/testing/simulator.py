@@ -43,7 +43,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import anyio
@@ -235,6 +235,10 @@ class Simulator:
     def routes(self) -> Sequence[BaseRoute]:
         """Return the vendor's endpoints."""
         raise NotImplementedError
+
+    def city_settings(self, url: str) -> dict[str, Any]:
+        """Return what the city writes under `connectors.<product>` to reach this vendor at `url`; secrets are files."""
+        return {"base_url": url, "hook_secret_file": self.settings["hook_secret_file"]}
 
     def seed(self) -> None:
         """Set the state in which the town wakes up."""

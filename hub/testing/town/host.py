@@ -7,6 +7,7 @@ secrets that they gave the city.  Started again over it, the town goes on where 
 
     GET  /town                    addresses, run number, products
     POST /town/day/start?seconds= play a school day
+    GET  /town/settings           what the city writes under `connectors` to reach the vendors
     GET  /town/progress           how far the day is, and what was told since `?since=`
     GET  /town/journal            entries since `?since=`
     GET  /town/mails              what the mail server took
@@ -161,6 +162,7 @@ class Host:
     def _routes(self) -> list[Route]:
         return [
             Route("/", self._about),
+            Route("/settings", self._city_settings),
             Route("/day/start", self._start_day, methods=["POST"]),
             Route("/progress", self._progress),
             Route("/journal", self._journal),
@@ -185,6 +187,11 @@ class Host:
                 "late": {"citizen": cast.late.citizen, "name": cast.late.name},
             }
         )
+
+    def _city_settings(self, request: Request) -> Response:
+        base = str(request.base_url).rstrip("/").removesuffix("/town")
+        simulators = self.world.simulators
+        return JSONResponse({name: vendor.city_settings(f"{base}/{name}") for name, vendor in simulators.items()})
 
     def _start_day(self, request: Request) -> Response:
         if self.world.playing:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from small_hub import SmallHub, town
 
 from hub.intake.credentials import Basic
 from hub.testing.town.day import Day
 from hub.testing.town.host import Host, Server
 from hub.testing.town.journal import Account
-from small_hub import SmallHub, town
 
 
 def play(host: Host, hub: SmallHub, seconds: float) -> Day:
