@@ -229,9 +229,9 @@ def check_files(settings: Settings) -> list[str]:
     problems = []
     for key, value in leaves(settings.model_dump()):
         # The discovery list and the tokens are written by the hub itself.
-        if key.endswith("_file") and value is not None and key not in ("telemetry.discovery_file", "web.tokens_file"):
-            if not Path(value).is_file():
-                problems.append(f"{key}: no file {value}; write the secret into it, readable by the hub alone")
+        own = key in ("telemetry.discovery_file", "web.tokens_file")
+        if key.endswith("_file") and value is not None and not own and not Path(value).is_file():
+            problems.append(f"{key}: no file {value}; write the secret into it, readable by the hub alone")
     return problems
 
 

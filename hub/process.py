@@ -59,7 +59,7 @@ def spawn(
 
     output = log.open("ab") if log is not None else None
     try:
-        return subprocess.Popen(  # noqa: PLW1509
+        return subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=output if output is not None else None,

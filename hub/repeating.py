@@ -65,10 +65,8 @@ class Repeating(threading.Thread):
         return not self.is_alive()
 
 
-def back_off(
-    failures: int, retry_after: float | None, *, chance: Callable[[], float] = random.random
-) -> float:
+def back_off(failures: int, retry_after: float | None, *, chance: Callable[[], float] = random.random) -> float:
     """Return seconds to wait: what the other side asked for, else doubling with jitter, up to `LONGEST_WAIT`."""
     if retry_after is not None:
         return min(retry_after, 3600.0) + chance() * 0.1
-    return min(0.5 * 2 ** min(failures - 1, 10), LONGEST_WAIT) * (0.5 + chance() / 2)
+    return float(min(0.5 * 2 ** min(failures - 1, 10), LONGEST_WAIT)) * (0.5 + chance() / 2)

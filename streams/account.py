@@ -57,6 +57,10 @@ class Entry(Protocol):
         """Where it came from."""
 
     @property
+    def seq(self) -> Any:
+        """Its place in the promised order."""
+
+    @property
     def occurred_at(self) -> int:
         """UTC milliseconds."""
 
@@ -94,7 +98,11 @@ def day_words(day: date) -> str:
 
 
 def blocks(
-    entries: Iterable[Entry], disruptions: Iterable[Entry], lines: Iterable[str], now: datetime, fresh: Mapping[str, int]
+    entries: Iterable[Entry],
+    disruptions: Iterable[Entry],
+    lines: Iterable[str],
+    now: datetime,
+    fresh: Mapping[str, int],
 ) -> list[Block]:
     """Return the four blocks; `fresh` is the moment (ms) up to which each product is known."""
     known = list(entries)
@@ -171,7 +179,9 @@ def _library(entries: Iterable[Entry], today: date) -> list[Line]:
                 loans.pop(key, None)
                 continue
             # A document that is lent has been collected.
-            for hold in [name for name, line in holds.items() if name[0] == entry.subject and line.order == payload["record_id"]]:
+            for hold in [
+                name for name, line in holds.items() if name[0] == entry.subject and line.order == payload["record_id"]
+            ]:
                 del holds[hold]
             due = _day(payload.get("due_date"))
             late = due is not None and due < today

@@ -35,9 +35,7 @@ def relink(known: LinkSet | None, told: LinkSet) -> tuple[LinkSet, tuple[Change,
         Change(
             citizen,
             str(after[citizen].role),
-            SubjectLinked(
-                subject=told.subject, citizen=citizen, role=after[citizen].role, since=after[citizen].since
-            ),
+            SubjectLinked(subject=told.subject, citizen=citizen, role=after[citizen].role, since=after[citizen].since),
         )
         for citizen in sorted(after.keys() - before.keys())
     )

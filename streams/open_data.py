@@ -49,9 +49,7 @@ def loan_cells(facts: Iterable[tuple[str, str, str, int]], today: date, threshol
     counts: Counter[tuple[str, str, str]] = Counter()
     for period, place, kind, count in facts:
         counts[period, place, kind] += count
-    return [
-        Cell(*key, count) for key, count in sorted(counts.items()) if key[0] < running and count >= threshold
-    ]
+    return [Cell(*key, count) for key, count in sorted(counts.items()) if key[0] < running and count >= threshold]
 
 
 def current_disruptions(events: Iterable[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:

@@ -48,7 +48,7 @@ class Schemas:
         if number is None:
             raise Unencodable(f"no schema {payload.TYPE}")
         known = self._by_id[number]
-        data = payload.as_dict()  # type: ignore[attr-defined]
+        data = payload.as_dict()
         for field, longest, pattern in known.limits:
             value = data[field]
             if isinstance(value, str) and (
@@ -81,7 +81,7 @@ class Schemas:
             data = fastavro.schemaless_reader(body, known.parsed, None if newest is known else newest.parsed)
             if body.tell() != len(value):
                 raise Undecodable("bytes left over")
-            return self._models[known.version.full_name](data)  # type: ignore[arg-type]
+            return self._models[known.version.full_name](data)
         except Undecodable:
             raise
         except Exception:

@@ -33,10 +33,11 @@ def check(lock: Lock, versions: Iterable[Version]) -> list[str]:
         if locked is None:
             problems.append(f"{version.path}: S201 not in lock.toml; run `hub schemas lock`")
         elif locked.fingerprint != version.fingerprint:
-            problems.append(f"{version.path}: S202 a published version changed; restore it and add v{version.number + 1}")
-    for name in sorted(lock.keys() - found.keys()):
-        problems.append(f"schemas/lock.toml: S203 {name} is published and its file is gone; restore it")
-    return problems
+            problems.append(
+                f"{version.path}: S202 a published version changed; restore it and add v{version.number + 1}"
+            )
+    gone = sorted(lock.keys() - found.keys())
+    return problems + [f"schemas/lock.toml: S203 {name} is published and its file is gone; restore it" for name in gone]
 
 
 def extend(lock: Lock, versions: Iterable[Version]) -> dict[str, Locked]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import unquote
 
 from hub.avro.codec import Schemas
 from hub.avro.parse import Version
@@ -16,8 +15,8 @@ CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
 
 def answer(schemas: Schemas, method: str, path: str, body: bytes = b"") -> tuple[int, Any]:
-    """Answer a request with a status and a JSON document."""
-    parts = [unquote(part) for part in path.strip("/").split("/")]
+    """Answer a request with a status and a JSON document; `path` is decoded."""
+    parts = path.strip("/").split("/")
     try:
         match (method, parts):
             case ("GET", ["config"]) | ("GET", ["config", _]):

@@ -25,7 +25,9 @@ def show(environment: Environment, origin: bool, as_json: bool) -> None:
     loaded = environment.load()
     rows = [(key, value, loaded.origins.get(key, "default")) for key, value in leaves(loaded.settings.model_dump())]
     if as_json:
-        click.echo(json.dumps([{"key": key, "value": value, "origin": where} for key, value, where in rows], default=str))
+        click.echo(
+            json.dumps([{"key": key, "value": value, "origin": where} for key, value, where in rows], default=str)
+        )
         return
     for key, value, where in rows:
         click.echo(f"{key} = {value if value is not None else ''}" + (f"   # {where}" if origin else ""))

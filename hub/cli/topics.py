@@ -13,14 +13,16 @@ from hub.kafka.clients import Refused, for_kafka_python, wait_for_broker
 from hub.roles.runtime import ENVIRONMENT, topic_plan
 
 
-def _look(environment: Environment) -> tuple[topics.Plan, topics.Admin, list[topics.Step], dict[str, list[tuple[str, int]]]]:
+def _look(
+    environment: Environment,
+) -> tuple[topics.Plan, topics.Admin, list[topics.Step], dict[str, list[tuple[str, int]]]]:
     settings = environment.load().settings
     try:
         wait_for_broker(
             settings.kafka,
-            lambda seconds, reason: click.echo(f"waiting for Kafka ({reason}, {seconds:.0f} s) ...", err=True)
-            if reason
-            else None,
+            lambda seconds, reason: (
+                click.echo(f"waiting for Kafka ({reason}, {seconds:.0f} s) ...", err=True) if reason else None
+            ),
         )
         plan = topic_plan(settings)
         admin = topics.Admin(for_kafka_python(settings.kafka), settings.kafka.replication)
@@ -38,7 +40,9 @@ def _tell(todo: list[topics.Step], *, as_json: bool, done: str) -> None:
         click.echo("topics: nothing to do")
     else:
         for step in todo:
-            click.echo(f"{step.action if step.action == 'refuse' else done + step.action:>9}  {step.name}  {step.detail}")
+            click.echo(
+                f"{step.action if step.action == 'refuse' else done + step.action:>9}  {step.name}  {step.detail}"
+            )
 
 
 @click.group("topics")

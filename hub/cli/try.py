@@ -22,9 +22,13 @@ from hub.testing.samples import record, told
 @click.command("try")
 @click.argument("product")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--all", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Every file below a folder.")
+@click.option(
+    "--all", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Every file below a folder."
+)
 @click.option("--feed", help="Feed that takes the file; without it, the connector's only one, or each.")
-@click.option("--previous", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="State of the key before, as JSON.")
+@click.option(
+    "--previous", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="State of the key before, as JSON."
+)
 @click.option("--json", "as_json", is_flag=True)
 def command(
     product: str, files: tuple[Path, ...], folder: Path | None, feed: str | None, previous: Path | None, as_json: bool
@@ -45,7 +49,9 @@ def command(
         click.echo("hub try: no file; name some, or --all FOLDER", err=True)
         sys.exit(2)
     state = previous.read_bytes() if previous is not None else None
-    results = [(path, name, _decide(connector, name, path, state)) for path in paths for name in _feeds(connector, feed)]
+    results = [
+        (path, name, _decide(connector, name, path, state)) for path in paths for name in _feeds(connector, feed)
+    ]
     if as_json:
         click.echo(json.dumps([{"file": str(p), "feed": f, **r} for p, f, r in results], ensure_ascii=False))
     else:
@@ -68,13 +74,17 @@ def _tell(console: Console, path: Path, feed: str, result: dict[str, Any], *, sh
     console.print(f"[bold]{escape(str(path))}[/] as {feed}")
     for decision in result["decisions"]:
         if "deliver" in decision:
-            console.print(f"  [green]deliver[/] {decision['deliver']} of {escape(decision['subject'])}, at {decision['time']}")
+            console.print(
+                f"  [green]deliver[/] {decision['deliver']} of {escape(decision['subject'])}, at {decision['time']}"
+            )
             if not short:
                 for name, value in decision["payload"].items():
                     console.print(f"    {name} = {escape(json.dumps(value, ensure_ascii=False))}")
         elif "quarantine" in decision:
             fields = f" ({escape(', '.join(decision['fields']))})" if decision["fields"] else ""
-            console.print(f"  [red]quarantine[/] {decision['quarantine']} at {decision['stage']}: {escape(decision['detail'])}{fields}")
+            console.print(
+                f"  [red]quarantine[/] {decision['quarantine']} at {decision['stage']}: {escape(decision['detail'])}{fields}"
+            )
             console.print(f"    {Code(decision['quarantine']).meaning}")
         else:
             console.print(f"  [yellow]skip[/] {decision['skip']}")

@@ -75,9 +75,7 @@ class MailTurn:
             if halt.is_set():
                 break
             payload = row.payload
-            message = compose(
-                row.id, self._server.sender, payload["address"], payload["template"], payload["values"]
-            )
+            message = compose(row.id, self._server.sender, payload["address"], payload["template"], payload["values"])
             try:
                 send(self._server, message)
             except Refused as error:

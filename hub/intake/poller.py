@@ -37,9 +37,8 @@ class Poller:
 
     def __call__(self, halt: threading.Event) -> float:
         """Poll once."""
-        assert self._connector.poll is not None
         started = time.time_ns() // 1_000_000
-        source = self._connector.poll(self._cursor, self._settings)
+        source = self._connector.poll(self._cursor, self._settings)  # type: ignore[misc] # only such are made pollers
         written = drive(self._connector, source, self._vendor, _Leased(self, halt))
         self._polled(self._connector.product, started, written)
         return self._pause

@@ -22,9 +22,7 @@ class Reader:
         admin = AIOKafkaAdminClient(**self._options)
         await admin.start()
         try:
-            found = await admin.list_consumer_group_offsets(
-                group, partitions=[TopicPartition(*tp) for tp in wanted]
-            )
+            found = await admin.list_consumer_group_offsets(group, partitions=[TopicPartition(*tp) for tp in wanted])
         finally:
             await admin.close()
         return {tp: found[tp].offset for tp in wanted if tp in found and found[tp].offset >= 0}
@@ -53,10 +51,8 @@ class Reader:
             counts[topic] = len(found[topic]["partitions"])
         return counts
 
-    async def whole(
-        self, tp: tuple[str, int], *, until: int | None = None
-    ) -> AsyncIterator[list[ConsumerRecord]]:
-        """Yield a partition from its start up to `until`, or to the end as it is now; nothing is read of an empty one."""
+    async def whole(self, tp: tuple[str, int], *, until: int | None = None) -> AsyncIterator[list[ConsumerRecord]]:
+        """Yield a partition from its start up to `until`, or to its end as it is now; an empty one is not read."""
         partition = TopicPartition(*tp)
         async with self._consumer() as consumer:
             start = (await consumer.beginning_offsets([partition]))[partition]
@@ -75,6 +71,4 @@ class Reader:
                         yield wanted
 
     def _consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", **self._options
-        )
+        return AIOKafkaConsumer(group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", **self._options)

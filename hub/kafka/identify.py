@@ -130,9 +130,7 @@ class Identify:
         self._watch.unreadable(tp, record)
         return None
 
-    def _announce(
-        self, known: LinkSet | None, told: LinkSet, record: ConsumerRecord
-    ) -> tuple[LinkSet, list[Message]]:
+    def _announce(self, known: LinkSet | None, told: LinkSet, record: ConsumerRecord) -> tuple[LinkSet, list[Message]]:
         now, changes = relink(known, told)
         moment = _moment(record)
         return now, [

@@ -29,7 +29,7 @@ class Holder(Protocol):
         ...
 
 
-class Leases(ConsumerRebalanceListener):  # type: ignore[misc]
+class Leases(ConsumerRebalanceListener):
     """Keeps the membership alive and tells the holder what it may do."""
 
     def __init__(
@@ -89,9 +89,7 @@ class Leases(ConsumerRebalanceListener):  # type: ignore[misc]
         if not self._count:
             self._count = len(self._consumer.partitions_for_topic(CURSOR_TOPIC) or ())
         waiting = [
-            name
-            for name in self._names
-            if name not in self._held and self._count and self._number(name) in self._owned
+            name for name in self._names if name not in self._held and self._count and self._number(name) in self._owned
         ]
         if not waiting:
             return

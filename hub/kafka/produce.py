@@ -59,8 +59,9 @@ class BatchProducer:
 
     async def write(self, messages: Iterable[Message]) -> int:
         """Write all, return their number once the broker has acknowledged every one; raise when it refused one."""
-        assert self._producer is not None
         producer = self._producer
+        if producer is None:
+            raise RuntimeError("not started")
         grouped: dict[tuple[str, int], list[Message]] = {}
         count = 0
         for message in messages:
@@ -86,6 +87,4 @@ class BatchProducer:
 
     @staticmethod
     def _append(builder: Any, message: Message) -> Any:
-        return builder.append(
-            key=message.key, value=message.value, timestamp=None, headers=list(message.headers)
-        )
+        return builder.append(key=message.key, value=message.value, timestamp=None, headers=list(message.headers))

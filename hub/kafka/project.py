@@ -76,7 +76,7 @@ class Project:
         """Nothing to disconnect."""
 
     async def fold(self, lane: Hashable, committed: Mapping[TP, int]) -> None:
-        """SQL is the state."""
+        """Fold nothing: SQL is the state."""
 
     async def carry_out(self, lane: Hashable, batch: Batch) -> None:
         """Write a batch; wait for a database that is away, in order and without end."""

@@ -19,6 +19,9 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from hub.kafka import wire
 
+PATIENCE = 30.0
+"""Seconds for which a broker may be busy with itself: a new cluster has no group coordinator yet."""
+
 
 class Desired(NamedTuple):
     """A topic as it should be."""
@@ -58,9 +61,7 @@ class Plan:
         return self.epochs.get(product, 1)
 
 
-def read(
-    path: Path, size: str, products: Iterable[str], domains: Iterable[str], person_domains: Iterable[str]
-) -> Plan:
+def read(path: Path, size: str, products: Iterable[str], domains: Iterable[str], person_domains: Iterable[str]) -> Plan:
     """Read the file for a size of town; ValueError names what is missing in it."""
     document = tomllib.loads(path.read_text("utf-8"))
     try:
@@ -91,9 +92,7 @@ def read(
     return Plan(count, {k: int(v) for k, v in document.get("epochs", {}).items()}, topics, groups)
 
 
-def steps(
-    plan: Plan, actual: Mapping[str, Actual], committed: Mapping[str, Iterable[tuple[str, int]]]
-) -> list[Step]:
+def steps(plan: Plan, actual: Mapping[str, Actual], committed: Mapping[str, Iterable[tuple[str, int]]]) -> list[Step]:
     """Compare; `committed` gives each group's partitions that have an offset."""
     found: list[Step] = []
     for name, topic in plan.topics.items():
@@ -154,7 +153,7 @@ class Admin:
         """Return the partitions for which each group has an offset."""
         found: dict[str, list[tuple[str, int]]] = {}
         for group in groups:
-            offsets = self._patiently(lambda group=group: self._admin.list_group_offsets({group: None})).get(group, {})
+            offsets = self._patiently(self._admin.list_group_offsets, {group: None}).get(group, {})
             found[group] = [(tp.topic, tp.partition) for tp, at in offsets.items() if at.offset >= 0]
         return found
 
@@ -187,16 +186,15 @@ class Admin:
                     for number in range(plan.topics[name].partitions)
                     if (name, number) not in known
                 }
-                self._patiently(lambda group=step.name, first=first: self._admin.alter_group_offsets(group, first))
-
+                self._patiently(self._admin.alter_group_offsets, step.name, first)
 
     @staticmethod
-    def _patiently(ask: Callable[[], Any], seconds: float = 30.0) -> Any:
-        """Repeat while the broker is busy with itself: a new cluster has no group coordinator yet."""
-        limit = time.monotonic() + seconds
+    def _patiently(ask: Callable[..., Any], *what: Any) -> Any:
+        """Repeat while the broker is busy with itself."""
+        limit = time.monotonic() + PATIENCE
         while True:
             try:
-                return ask()
+                return ask(*what)
             except KafkaError as error:
                 if not getattr(error, "retriable", False) or time.monotonic() > limit:
                     raise

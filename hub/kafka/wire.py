@@ -133,9 +133,7 @@ def quarantined(record: ConsumerRecord) -> Quarantined | None:
         if kind != _ORIGINAL:
             return None
         headers = dict(record.headers)
-        return Quarantined(
-            key, int(epoch), int(offset), _text(headers.get(Header.CODE)), headers.get(_PARKS) == b"1"
-        )
+        return Quarantined(key, int(epoch), int(offset), _text(headers.get(Header.CODE)), headers.get(_PARKS) == b"1")
     except ValueError:
         return None
 

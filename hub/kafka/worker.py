@@ -51,7 +51,11 @@ class Work(Protocol):
 
     group: str
     """Consumer group, also the Faust app's id."""
-    topics: Sequence[str]
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """Topics that the role reads."""
+        ...
 
     def lane(self, tp: TP) -> Hashable:
         """Name the lane of a partition: what shares a lane shares state and order."""
@@ -97,25 +101,28 @@ class _WholeLists(DefaultSchedulingStrategy):
         for tp, fetched in records.items():
             if fetched:
                 last = fetched[-1]
-                yield tp, ConsumerRecord(
-                    topic=tp.topic,
-                    partition=tp.partition,
-                    offset=last.offset,
-                    timestamp=last.timestamp,
-                    timestamp_type=last.timestamp_type,
-                    key=None,
-                    value=fetched,
-                    checksum=None,
-                    serialized_key_size=0,
-                    serialized_value_size=0,
-                    headers=(),
+                yield (
+                    tp,
+                    ConsumerRecord(
+                        topic=tp.topic,
+                        partition=tp.partition,
+                        offset=last.offset,
+                        timestamp=last.timestamp,
+                        timestamp_type=last.timestamp_type,
+                        key=None,
+                        value=fetched,
+                        checksum=None,
+                        serialized_key_size=0,
+                        serialized_value_size=0,
+                        headers=(),
+                    ),
                 )
 
 
 class _PassThrough(faust.Schema):
     """Leave the list as it is."""
 
-    def compile(self, app: Any, **_: Any) -> Any:  # type: ignore[override]
+    def compile(self, app: Any, **_: Any) -> Any:
         create_event = app.create_event
 
         async def decode(message: Any, *, propagate: bool = False) -> Any:
@@ -383,10 +390,9 @@ class Worker:
     async def _commit(self) -> None:
         async with self._commit_lock:
             due = {tp: offset for tp, offset in self._done.items() if offset > self._committed.get(tp, -1)}
-            if due:
-                # The one private call; a test pins it against the installed Faust.
-                if await self.app.consumer._commit(due):
-                    self._committed.update(due)
+            # The one private call; a test pins it against the installed Faust.
+            if due and await self.app.consumer._commit(due):
+                self._committed.update(due)
             for tp, offset in self._done.items():
                 highwater = self.app.consumer.highwater(tp) or offset
                 lag = max(highwater - offset, 0)

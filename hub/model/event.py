@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from hub.model.record import Seq
 
@@ -33,6 +33,10 @@ class Payload(Protocol):
     """Full Avro name, `hub.<domain>.<Record>`; also the CloudEvents type."""
     DOMAIN: ClassVar[str]
     AUDIENCE: ClassVar[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

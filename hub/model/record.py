@@ -53,16 +53,17 @@ class Seq(NamedTuple):
 
     epoch: int
     offset: int
-    index: int
+    item: int
+    """Index of the event among those that the record gave."""
 
     def __str__(self) -> str:
-        return f"{self.epoch}:{self.offset}:{self.index}"
+        return f"{self.epoch}:{self.offset}:{self.item}"
 
     @classmethod
     def parse(cls, text: str) -> Seq:
         """Read what `str` wrote; ValueError for anything else."""
-        epoch, offset, index = text.split(":")
-        return cls(int(epoch), int(offset), int(index))
+        epoch, offset, item = text.split(":")
+        return cls(int(epoch), int(offset), int(item))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,7 @@ class Decided(NamedTuple):
     states: dict[bytes, State]
 
 
-def decide(
-    records: Iterable[Record], partition: Partition, connector: Connector, schemas: Encoder
-) -> Decided:
+def decide(records: Iterable[Record], partition: Partition, connector: Connector, schemas: Encoder) -> Decided:
     """Decide a batch of one partition, in order; the partition's knowledge moves along."""
     decisions: list[Decision] = []
     states: dict[bytes, State] = {}

@@ -10,12 +10,12 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ValidationError
 
-from hub.model.connector import Connector, Context, Feed, Mapped
+from hub.model.connector import Connector, Context, Feed, Mapped, MapStateless, MapWithMemory
 from hub.model.decision import Decision, Deliver, Outcome, Quarantine, Skip
 from hub.model.errors import Code, Invalid, Rejected, Stage, Undecodable, Unroutable
 from hub.model.event import Event, Fact, Payload
@@ -68,10 +68,10 @@ def _decide(record: Record, connector: Connector, schemas: Encoder, state: bytes
     found: Mapped
     if feed.manifest.memory:
         previous: Mapping[str, Any] | None = json.loads(state) if state is not None else None
-        following, found = feed.map(previous, document, context)  # type: ignore[call-arg, arg-type, misc]
+        following, found = cast(MapWithMemory, feed.map)(previous, document, context)
         remembered = json.dumps(following, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
     else:
-        found = feed.map(document, context)  # type: ignore[call-arg, assignment]
+        found = cast(MapStateless, feed.map)(document, context)
     if isinstance(found, str):
         return Outcome((Skip(record, found),), remembered)
     decisions: tuple[Decision, ...] = tuple(
@@ -80,9 +80,7 @@ def _decide(record: Record, connector: Connector, schemas: Encoder, state: bytes
     return Outcome(decisions or (Skip(record, "unchanged"),), remembered)
 
 
-def _event(
-    fact: Fact, index: int, record: Record, connector: Connector, feed: Feed, schemas: Encoder
-) -> Event:
+def _event(fact: Fact, index: int, record: Record, connector: Connector, feed: Feed, schemas: Encoder) -> Event:
     kind = fact.payload.TYPE
     if kind.rpartition(".")[2] not in feed.manifest.emits:
         raise ValueError("an event that the manifest does not name")

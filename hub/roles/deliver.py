@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -59,7 +59,7 @@ class _Sinks:
         self._threads: dict[str, Repeating] = {}
         mail = runtime.settings.mail
         told = self._told
-        self._turns = {
+        self._turns: dict[str, Callable[[threading.Event], float]] = {
             "relay": RelayTurn(store, self._publish, told("identity")),
             "open_data": self._export,
             "housekeeping": self._keep_house,
@@ -121,9 +121,7 @@ class _Sinks:
         now = datetime.now(UTC)
         disruptions = current_disruptions(
             (shown.type, shown.subject, shown.payload)
-            for shown in sorted(
-                self._store.public_entries("hub.transport."), key=lambda shown: shown.seq
-            )
+            for shown in sorted(self._store.public_entries("hub.transport."), key=lambda shown: shown.seq)
         )
         cells = loan_cells(self._store.facts("loan"), now.astimezone(CITY).date(), settings.threshold)
         tables = [
@@ -167,9 +165,7 @@ def run(settings: Settings) -> None:
         writer = RawWriter(runtime.kafka_python())
         sinks = _Sinks(runtime, store, writer)
         runtime.health = sinks.alive
-        leases = Leases(
-            runtime.kafka_python(), GROUP, sinks.names, sinks, f"{GROUP}.{settings.workers.slot}"
-        )
+        leases = Leases(runtime.kafka_python(), GROUP, sinks.names, sinks, f"{GROUP}.{settings.workers.slot}")
         runtime.started()
         leases.run(stop)
         writer.close()

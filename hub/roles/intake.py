@@ -137,9 +137,7 @@ def run(settings: Settings) -> None:
             for name, connector in runtime.connectors.items()
             if connector.poll is not None and name in settings.connectors and settings.connectors[name].base_url
         ]
-        leases = Leases(
-            runtime.kafka_python(), GROUP, polled, pollers, f"{GROUP}.{settings.workers.slot}"
-        )
+        leases = Leases(runtime.kafka_python(), GROUP, polled, pollers, f"{GROUP}.{settings.workers.slot}")
         runtime.started()
         leases.run(stop)
         writer.close()

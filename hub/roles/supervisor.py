@@ -35,9 +35,7 @@ class _Child:
     healthy_at: float | None = None
 
 
-def supervise(
-    roles: Sequence[str], settings: Settings, env: str | None, sets: Sequence[str], logs: Path | None
-) -> int:
+def supervise(roles: Sequence[str], settings: Settings, env: str | None, sets: Sequence[str], logs: Path | None) -> int:
     """Run until SIGTERM; return 3 when a child says that something outside has to be put right, else 0."""
     stop = stop_requested()
     children = [_Child(role, free_port()) for role in roles]

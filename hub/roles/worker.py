@@ -51,9 +51,7 @@ def run(runtime: Runtime, make: Callable[[Reader, dict[str, int], Callable[[str 
         runtime.close()
 
 
-async def _run(
-    runtime: Runtime, make: Callable[[Reader, dict[str, int], Callable[[str | None], None]], Work]
-) -> None:
+async def _run(runtime: Runtime, make: Callable[[Reader, dict[str, int], Callable[[str | None], None]], Work]) -> None:
     reader = Reader(runtime.aiokafka())
     holder: list[Worker] = []
 

@@ -214,7 +214,7 @@ class Store:
                 "recorded_at": moment,
                 "seq_epoch": item.seq.epoch,
                 "seq_offset": item.seq.offset,
-                "seq_index": item.seq.index,
+                "seq_index": item.seq.item,
                 "rev": item.rev,
                 "payload": item.data,
             }
@@ -238,7 +238,7 @@ class Store:
             connection.execute(self._upsert(t.facts).on_conflict_do_nothing(), rows)
 
     def _command(self, connection: Connection, item: StoredEvent, moment: int, applied: Applied) -> None:
-        payload = item.payload
+        payload: Any = item.payload
         about = getattr(payload, "subject", "")
         seen = connection.execute(
             self._upsert(t.commands)
@@ -281,7 +281,7 @@ class Store:
                 )
 
     def _link(self, connection: Connection, item: StoredEvent, moment: int) -> None:
-        payload = item.payload
+        payload: Any = item.payload
         values = {
             "role": str(payload.role),
             "scope": json.dumps(list(payload.scope)),
@@ -352,7 +352,7 @@ class Store:
         )
 
     def _prefer(self, connection: Connection, item: StoredEvent) -> None:
-        payload = item.payload
+        payload: Any = item.payload
         known = connection.execute(
             select(t.preferences.c.seq_epoch, t.preferences.c.seq_offset).where(
                 t.preferences.c.citizen == payload.citizen
@@ -396,9 +396,7 @@ class Store:
             by_subject.setdefault(subject, []).append(citizen)
         lines = sorted({line for e in fresh if e.audience == "public" for line in getattr(e.payload, "lines", ())})
         by_line: dict[str, list[str]] = {}
-        for line, citizen in self._in(
-            connection, t.interest.c.line, lines, t.interest.c.line, t.interest.c.citizen
-        ):
+        for line, citizen in self._in(connection, t.interest.c.line, lines, t.interest.c.line, t.interest.c.citizen):
             by_line.setdefault(line, []).append(citizen)
         citizens = sorted({c for found in (*by_subject.values(), *by_line.values()) for c in found})
         wishes = {
@@ -507,16 +505,16 @@ class Store:
     def _mark(self, row_id: str, **values: Any) -> None:
         with self._write() as connection:
             connection.execute(
-                update(t.outbox)
-                .where(t.outbox.c.id == row_id)
-                .values(attempts=t.outbox.c.attempts + 1, **values)
+                update(t.outbox).where(t.outbox.c.id == row_id).values(attempts=t.outbox.c.attempts + 1, **values)
             )
 
     def outbox_counts(self) -> dict[tuple[str, str], int]:
         """Count rows by channel and state."""
         with self._read() as connection:
             rows = connection.execute(
-                select(t.outbox.c.channel, t.outbox.c.state, func.count()).group_by(t.outbox.c.channel, t.outbox.c.state)
+                select(t.outbox.c.channel, t.outbox.c.state, func.count()).group_by(
+                    t.outbox.c.channel, t.outbox.c.state
+                )
             )
             return {(channel, state): count for channel, state, count in rows}
 
@@ -579,7 +577,8 @@ class Store:
         """Return public entries of a domain, in order of `hub_seq`."""
         with self._read() as connection:
             return self._shown(
-                connection, and_(t.entries.c.type.startswith(type_prefix, autoescape=True), t.entries.c.audience == "public")
+                connection,
+                and_(t.entries.c.type.startswith(type_prefix, autoescape=True), t.entries.c.audience == "public"),
             )
 
     @staticmethod
@@ -632,12 +631,8 @@ class Store:
     def freshness(self) -> dict[str, int]:
         """Return the moment up to which each product is known: its last good poll, or its last event."""
         with self._read() as connection:
-            found: dict[str, int] = {
-                product: at
-                for product, at in connection.execute(
-                    select(t.entries.c.product, func.max(t.entries.c.read_at)).group_by(t.entries.c.product)
-                )
-            }
+            newest = select(t.entries.c.product, func.max(t.entries.c.read_at)).group_by(t.entries.c.product)
+            found: dict[str, int] = {row[0]: row[1] for row in connection.execute(newest)}
             for product, at in connection.execute(select(t.sources)):
                 found[product] = max(at, found.get(product, 0))
             return found
@@ -647,19 +642,19 @@ class Store:
         f = t.facts.c
         with self._read() as connection:
             rows = connection.execute(
-                select(f.period, f.place, f.kind, func.count()).where(f.fact == fact).group_by(f.period, f.place, f.kind)
+                select(f.period, f.place, f.kind, func.count())
+                .where(f.fact == fact)
+                .group_by(f.period, f.place, f.kind)
             )
             return [(period, place, kind, count) for period, place, kind, count in rows]
 
     def stored(self) -> list[Stored]:
         """Return every event that stands in SQL, commands included, for the ledger."""
         with self._read() as connection:
-            found = []
+            found: list[Stored] = []
             for table in (t.entries, t.commands):
                 c = table.c
-                rows = connection.execute(
-                    select(c.event_id, c.type, c.subject, c.product, c.read_at, c.recorded_at)
-                )
+                rows = connection.execute(select(c.event_id, c.type, c.subject, c.product, c.read_at, c.recorded_at))
                 found.extend(Stored(*row) for row in rows)
             return found
 

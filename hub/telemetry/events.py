@@ -91,9 +91,7 @@ class RecordsDecided:
                 counts["deliver", ""] += 1
                 event = decision.event
                 # One lookup per event, not per batch: the vendor's delay is each event's own.
-                to.vendor_to_read.labels(self.product).observe(
-                    max(event.read_at / 1000 - event.time.timestamp(), 0.0)
-                )
+                to.vendor_to_read.labels(self.product).observe(max(event.read_at / 1000 - event.time.timestamp(), 0.0))
             elif isinstance(decision, Quarantine):
                 counts["quarantine", str(decision.code)] += 1
                 origin = decision.record.origin

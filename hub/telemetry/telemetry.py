@@ -61,13 +61,18 @@ class Telemetry:
         self.hooks = counter("webhook_calls", "Incoming calls, by result.", "product", "result")
         self.parked = gauge("parked_subjects", "Subjects that wait behind a rejected record.", "product", "partition")
         self.parked_oldest = gauge(
-            "parked_oldest_timestamp_seconds", "When the oldest parked record was read; 0: none.", "product", "partition"
+            "parked_oldest_timestamp_seconds",
+            "When the oldest parked record was read; 0: none.",
+            "product",
+            "partition",
         )
         self.outbox = gauge("outbox_rows", "Rows of the outbox, by channel and state.", "channel", "state")
         self.delivered = counter("outbox_delivered", "Tries to deliver, by channel and result.", "channel", "result")
         self.entries = counter("entries_written", "Events written to SQL, by what it changed.", "result")
         self.commands = counter("link_commands", "Commands on links that were run.", "kind")
-        self.waiting = gauge("waiting_seconds", "How long the role has waited for something outside; 0: it does not.", "what")
+        self.waiting = gauge(
+            "waiting_seconds", "How long the role has waited for something outside; 0: it does not.", "what"
+        )
         self.exported = gauge("dataset_rows", "Rows of a dataset as last published.", "dataset")
         self.exported_at = gauge("dataset_published_timestamp_seconds", "When a dataset last changed.", "dataset")
         self.failures = counter("failures", "Defects of the hub's own code.", "where")
@@ -158,9 +163,7 @@ class _Relay(logging.Handler):
         """Tell logger, level and template: the arguments may hold keys or values of records."""
         template = record.msg if isinstance(record.msg, str) and record.args else _shape(record)
         error = record.exc_info[1] if record.exc_info else None
-        self._log.log(
-            record.levelno, "library message", logger=record.name, reason=template[:200], exception=error
-        )
+        self._log.log(record.levelno, "library message", logger=record.name, reason=template[:200], exception=error)
 
 
 def _shape(record: logging.LogRecord) -> str:

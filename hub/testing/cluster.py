@@ -261,7 +261,9 @@ logger.server.level = info
 
 
 def _environment() -> Mapping[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "JAVA_HOME", "HUB_RUN_ID") if name in os.environ}
+    return {
+        name: os.environ[name] for name in ("PATH", "HOME", "LANG", "JAVA_HOME", "HUB_RUN_ID") if name in os.environ
+    }
 
 
 def _classpath() -> str:
@@ -287,7 +289,13 @@ def _archive_in_background() -> None:
             node._format()
             (folder / "server.properties").write_text(node._properties(), "utf-8")
             (folder / "log4j2.properties").write_text(_LOG4J, "utf-8")
-            command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-XX:ArchiveClassesAtExit={made}"]
+            command = [
+                "java",
+                "-Xmx256m",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                f"-XX:ArchiveClassesAtExit={made}",
+            ]
             child = spawn(
                 [
                     *command,
@@ -354,9 +362,7 @@ def _make_certificates(folder: Path) -> None:
         .not_valid_before(now)
         .not_valid_after(now + timedelta(days=30))
         .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            ),
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
             critical=False,
         )
         .add_extension(

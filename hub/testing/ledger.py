@@ -60,6 +60,8 @@ class Source:
     """Raw records whose answer the town never gave."""
     foreign: int = 0
     """Raw records that name no answer: put there by hand."""
+    again: int = 0
+    """Raw records of callbacks that the town delivered more than once, beyond the first."""
     doubled: int = 0
     """Raw records of one answer beyond the first, without a second delivery by the town."""
     delivered: int = 0
@@ -137,6 +139,7 @@ class Ledger:
                     "served": source.served,
                     "not_raw_by_reason": dict(source.excused),
                     "lost": len(source.lost),
+                    "again": source.again,
                     "raw": source.raw,
                     "unserved": source.unserved,
                     "foreign": source.foreign,
@@ -232,8 +235,11 @@ def _answers(source: Source, records: Sequence[Record], before: Account, after: 
         entry = after.served.get(answer)
         if entry is None or entry["product"] != product:
             source.unserved += count
-        elif count > max(len(after.attempts.get(answer, ())), 1):
-            source.doubled += count - 1
+        else:
+            # A callback whose answer got lost is delivered again: the hub may have it as often as it was sent.
+            allowed = max(len(after.attempts.get(answer, ())), 1)
+            source.again += min(count, allowed) - 1
+            source.doubled += max(count - allowed, 0)
 
 
 def excused(entries: Sequence[Entry], product: str) -> dict[str, str]:

@@ -131,7 +131,8 @@ def create_app(
         response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault(
             "Content-Security-Policy",
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+            "frame-ancestors 'none'",
         )
         if not request.url.path.startswith("/static"):
             response.headers.setdefault("Cache-Control", "no-store")
@@ -286,10 +287,17 @@ def create_app(
     # -- the schema registry ----------------------------------------------------------------------
 
     async def registered(request: Request) -> JSONResponse:
-        status, document = registry.answer(schemas, request.method, request.url.path, await _body(request))
+        status, document = registry.answer(schemas, request.method, request.scope["path"], await _body(request))
         return JSONResponse(document, status, media_type=registry.CONTENT_TYPE)
 
-    for path in ("/schemas/{rest:path}", "/subjects", "/subjects/{rest:path}", "/config", "/config/{rest:path}", "/mode"):
+    for path in (
+        "/schemas/{rest:path}",
+        "/subjects",
+        "/subjects/{rest:path}",
+        "/config",
+        "/config/{rest:path}",
+        "/mode",
+    ):
         app.add_api_route(
             path, registered, methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False, response_model=None
         )

@@ -22,7 +22,7 @@ class Tokens:
     """The file `tokens.toml`: `[<name>]`, `sha256 = "…"`, `scopes = [...]`."""
 
     def __init__(self, path: Path) -> None:
-        """A file that is not there yet lets nobody in."""
+        """Remember the place; a file that is not there yet lets nobody in."""
         self._path = path
         self._seen: tuple[int, int] | None = None
         self._known: dict[str, Token] = {}

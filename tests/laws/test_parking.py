@@ -120,9 +120,7 @@ def test_later_records_of_a_subject_wait_behind_a_rejected_one(log: list[tuple[b
 def test_every_record_is_decided_exactly_once(log: list[tuple[bytes, bytes]], memory: bool) -> None:
     """Received = delivered + quarantined + skipped."""
     decided = decide(records(log), Partition(), connector(memory=memory), Plain())
-    seen = [
-        d.event.seq.offset if isinstance(d, Deliver) else d.record.origin.offset for d in decided.decisions
-    ]
+    seen = [d.event.seq.offset if isinstance(d, Deliver) else d.record.origin.offset for d in decided.decisions]
     assert list(range(len(log))) == seen
 
 
@@ -158,7 +156,9 @@ def test_a_crash_after_any_step_changes_no_fact(
     unique = list(dict.fromkeys(written))
     for subject in ("a", "b", "c"):
         assert [e for e in whole if e[0] == subject] == [e for e in unique if e[0] == subject]
-    assert len(quarantine) == sum(isinstance(d, Quarantine) for d in decide(records(log), Partition(), made, Plain()).decisions)
+    assert len(quarantine) == sum(
+        isinstance(d, Quarantine) for d in decide(records(log), Partition(), made, Plain()).decisions
+    )
 
 
 @given(logs)
@@ -182,7 +182,7 @@ def test_an_own_failure_of_a_connector_is_a_named_quarantine() -> None:
     )
     (found,) = decided.decisions
     assert isinstance(found, Quarantine)
-    assert (Code.BUG, "RuntimeError") == (found.code, found.detail)
+    assert (found.code, found.detail) == (Code.BUG, "RuntimeError")
 
 
 def test_a_settled_record_is_not_decided_again() -> None:
@@ -192,4 +192,4 @@ def test_a_settled_record_is_not_decided_again() -> None:
     log = records([(b"a", GOOD % 1), (b"a", GOOD % 2)])
     decide(log, partition, made, Plain())
     again = decide(log, partition, made, Plain())
-    assert ["settled", "settled"] == [d.reason for d in again.decisions if isinstance(d, Skip)]
+    assert [d.reason for d in again.decisions if isinstance(d, Skip)] == ["settled", "settled"]

@@ -20,11 +20,11 @@ def folder(tmp_path: Path) -> Path:
 def test_later_layers_win_and_are_remembered(folder: Path) -> None:
     """File, environment file, variable, option: the last that says something is believed."""
     loaded = load("city", ["web.port=9"], environment={"HUB__KAFKA__BOOTSTRAP": "c:3"}, folder=folder)
-    assert ("c:3", "town", 9) == (
+    assert (
         loaded.settings.kafka.bootstrap,
         loaded.settings.kafka.size,
         loaded.settings.web.port,
-    )
+    ) == ("c:3", "town", 9)
     assert ("HUB__KAFKA__BOOTSTRAP", str(folder / "base.toml"), "--set web.port") == tuple(
         loaded.origins[key] for key in ("kafka.bootstrap", "kafka.size", "web.port")
     )
@@ -53,4 +53,4 @@ def test_wrong_settings_are_told_in_one_line(
 def test_a_missing_secret_is_named(folder: Path) -> None:
     """A secret that is not there is named by key and file."""
     loaded = load(None, ["kafka.password_file=/nowhere/secret"], environment={}, folder=folder)
-    assert ["kafka.password_file"] == [line.split(":")[0] for line in check_files(loaded.settings)]
+    assert [line.split(":")[0] for line in check_files(loaded.settings)] == ["kafka.password_file"]

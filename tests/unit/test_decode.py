@@ -13,17 +13,17 @@ from hub.pipeline.decode import DECODERS, LARGEST, json, xml
 def test_utf8_wins_over_a_wrong_declaration() -> None:
     """XML that declares ISO-8859-1 and is UTF-8 keeps its accents."""
     data = '<?xml version="1.0" encoding="ISO-8859-1"?><a>Étienne</a>'.encode()
-    assert {"a": "Étienne"} == xml(data)
+    assert xml(data) == {"a": "Étienne"}
 
 
 def test_a_true_declaration_is_believed() -> None:
     """XML in the ISO-8859-1 that it declares is read as such."""
-    assert {"a": "Étienne"} == xml('<?xml version="1.0" encoding="ISO-8859-1"?><a>Étienne</a>'.encode("latin-1"))
+    assert xml('<?xml version="1.0" encoding="ISO-8859-1"?><a>Étienne</a>'.encode("latin-1")) == {"a": "Étienne"}
 
 
 def test_utf16_is_left_to_its_mark() -> None:
     """A byte order mark of UTF-16 decides."""
-    assert {"a": "é"} == xml('<?xml version="1.0" encoding="UTF-16"?><a>é</a>'.encode("utf-16"))
+    assert xml('<?xml version="1.0" encoding="UTF-16"?><a>é</a>'.encode("utf-16")) == {"a": "é"}
 
 
 @pytest.mark.parametrize("decode", DECODERS.values())

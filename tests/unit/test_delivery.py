@@ -38,13 +38,13 @@ class Inbox:
         self.answer = "250 OK"
         self.received: list[Any] = []
 
-    async def handle_RCPT(self, *args: Any) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_RCPT(self, *args: Any) -> str:
         """Answer for the recipient."""
         if self.answer.startswith("250"):
             args[2].rcpt_tos.append(args[3])
         return self.answer
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
         """Take the message."""
         self.received.append(envelope.content)
         return "250 OK"
@@ -66,8 +66,17 @@ def test_a_mail_keeps_its_message_id(inbox: tuple[Inbox, Server]) -> None:
     """The same row gives the same Message-ID, so that a repeated send is recognised."""
     box, server = inbox
     for _ in range(2):
-        send(server, compose("row-1", server.sender, "a@b.example", "meal_booked", {"meal_date": "mardi 10 mars", "activity": "déjeuner"}))
-    assert 2 == len(box.received)
+        send(
+            server,
+            compose(
+                "row-1",
+                server.sender,
+                "a@b.example",
+                "meal_booked",
+                {"meal_date": "mardi 10 mars", "activity": "déjeuner"},
+            ),
+        )
+    assert len(box.received) == 2
     assert all(b"<row-1@grenoble.example>" in content for content in box.received)
 
 
@@ -88,7 +97,9 @@ def test_a_missing_server_is_waited_for() -> None:
 
 def test_a_value_cannot_start_a_header() -> None:
     """A line break in a vendor's title stays within the subject."""
-    message = compose("r", "a@b.example", "c@d.example", "disruption_published", {"lines": "48\r\nBcc: x@y.example", "title": "t"})
+    message = compose(
+        "r", "a@b.example", "c@d.example", "disruption_published", {"lines": "48\r\nBcc: x@y.example", "title": "t"}
+    )
     assert "Bcc" not in message
 
 
@@ -99,10 +110,10 @@ def test_disruptions_are_published_in_two_forms(tmp_path: Path) -> None:
     exports.write_catalogue(tmp_path, [(table, exports.DISRUPTIONS)], NOW)
     with (tmp_path / "perturbations.csv").open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
-    assert ("2026-03-10T05:20:00Z", "", "SEM:48 SEM:C1") == (row["debut"], row["fin"], row["lignes"])
+    assert (row["debut"], row["fin"], row["lignes"]) == ("2026-03-10T05:20:00Z", "", "SEM:48 SEM:C1")
     feed = gtfs_realtime_pb2.FeedMessage.FromString((tmp_path / "perturbations.pb").read_bytes())
     (entity,) = feed.entity
-    assert ["SEM:48", "SEM:C1"] == [selector.route_id for selector in entity.alert.informed_entity]
+    assert [selector.route_id for selector in entity.alert.informed_entity] == ["SEM:48", "SEM:C1"]
     assert not entity.alert.active_period[0].HasField("end")
     package = json.loads((tmp_path / "datapackage.json").read_text("utf-8"))
     assert {"perturbations.csv", "perturbations.pb"} == {resource["path"] for resource in package["resources"]}

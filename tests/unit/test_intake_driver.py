@@ -60,7 +60,7 @@ def test_wishes_are_carried_out_in_order() -> None:
 
     def source() -> Intake:
         found = yield Get("/list", params={"max": "2"})
-        assert ("a1", {"n": 1}, True) == (found.id, found.json(), found.ok)
+        assert (found.id, found.json(), found.ok) == ("a1", {"n": 1}, True)
         for subject in (yield Subjects("test")):
             yield emit(subject, found.body)
         yield Post("/done", body={"a": 1})
@@ -68,9 +68,9 @@ def test_wishes_are_carried_out_in_order() -> None:
         yield Checkpoint({"at": 3})
 
     ports = Ports()
-    assert 2 == drive(CONNECTOR, source(), vendor(answer), ports)
-    assert ["GET /api/list", "POST /api/done", "DELETE /api/list/1"] == seen
-    assert [("test", "1", b'{"n":1}'), ("test", "2", b'{"n":1}'), {"at": 3}] == ports.log
+    assert drive(CONNECTOR, source(), vendor(answer), ports) == 2
+    assert seen == ["GET /api/list", "POST /api/done", "DELETE /api/list/1"]
+    assert ports.log == [("test", "1", b'{"n":1}'), ("test", "2", b'{"n":1}'), {"at": 3}]
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_final_refusal_reaches_the_source() -> None:
 
     def source() -> Intake:
         found = yield Get("/one")
-        assert 404 == found.status
+        assert found.status == 404
 
-    assert 0 == drive(CONNECTOR, source(), vendor(lambda _: httpx.Response(404)), Ports())
+    assert drive(CONNECTOR, source(), vendor(lambda _: httpx.Response(404)), Ports()) == 0
 
 
 def test_a_broken_connection_is_temporary() -> None:
@@ -111,7 +111,7 @@ def test_a_broken_connection_is_temporary() -> None:
     def source() -> Intake:
         yield Get("/list")
 
-    with pytest.raises(Transient, match="^RemoteProtocolError$"):
+    with pytest.raises(Transient, match=r"^RemoteProtocolError$"):
         drive(CONNECTOR, source(), vendor(answer), Ports())
 
 
@@ -134,4 +134,4 @@ def test_the_rate_limit_is_kept() -> None:
     )
     polite.ask(Get("/a"))
     polite.ask(Get("/b"))
-    assert [0.5] == slept
+    assert slept == [0.5]

@@ -78,29 +78,29 @@ def unlink(number: int, citizen: str, subject: str) -> StoredEvent:
 def test_a_link_shows_history_at_once_and_its_end_hides_it(store: Store) -> None:
     """Entries are joined when they are read."""
     store.project([event(1, LoanStarted(item_id="i"), "ils_di:7")], Policy(), NOW)
-    assert [] == store.account(ANNE)
+    assert store.account(ANNE) == []
     store.project([link(2, ANNE, "ils_di:7")], Policy(), NOW)
-    assert ["event-1"] == [shown.event_id for shown in store.account(ANNE)]
-    assert ["7"] == store.linked_subjects("ils_di")
+    assert [shown.event_id for shown in store.account(ANNE)] == ["event-1"]
+    assert store.linked_subjects("ils_di") == ["7"]
     store.project([unlink(3, ANNE, "ils_di:7")], Policy(), NOW)
-    assert [] == store.account(ANNE)
-    assert [] == store.linked_subjects("ils_di")
+    assert store.account(ANNE) == []
+    assert store.linked_subjects("ils_di") == []
 
 
 def test_a_link_ends_with_its_last_day(store: Store) -> None:
     """The last day still counts, the next does not."""
     store.project([link(1, ANNE, "ils_di:7", until=date(2026, 3, 10))], Policy(), NOW)
-    assert ["7"] == store.linked_subjects("ils_di", date(2026, 3, 10))
-    assert [] == store.linked_subjects("ils_di", date(2026, 3, 11))
-    assert [] == store.account(ANNE, date(2026, 3, 11))
+    assert store.linked_subjects("ils_di", date(2026, 3, 10)) == ["7"]
+    assert store.linked_subjects("ils_di", date(2026, 3, 11)) == []
+    assert store.account(ANNE, date(2026, 3, 11)) == []
 
 
 def test_each_command_raises_the_version_and_tells_the_whole_set(store: Store) -> None:
     """Two parents, then one: every row holds all links that are open."""
     store.project([link(1, ANNE, "chrono:E1"), link(2, MARC, "chrono:E1"), unlink(3, ANNE, "chrono:E1")], Policy(), NOW)
     rows = store.due("identity", int(NOW.timestamp() * 1000), 10)
-    assert [1, 2, 3] == [row.payload["version"] for row in rows]
-    assert [[ANNE], [ANNE, MARC], [MARC]] == [[item["citizen"] for item in row.payload["links"]] for row in rows]
+    assert [row.payload["version"] for row in rows] == [1, 2, 3]
+    assert [[item["citizen"] for item in row.payload["links"]] for row in rows] == [[ANNE], [ANNE, MARC], [MARC]]
 
 
 def test_a_correction_replaces_and_a_straggler_does_not(store: Store) -> None:
@@ -109,17 +109,17 @@ def test_a_correction_replaces_and_a_straggler_does_not(store: Store) -> None:
     store.project([event(1, LoanStarted(item_id="right"), "ils_di:7", rev=2)], Policy(), NOW)
     store.project([event(1, LoanStarted(item_id="wrong"), "ils_di:7")], Policy(), NOW)
     (shown,) = store.account(ANNE)
-    assert ({"item_id": "right"}, 2) == (shown.payload, shown.rev)
+    assert (shown.payload, shown.rev) == ({"item_id": "right"}, 2)
 
 
 def test_a_notice_is_written_once(store: Store) -> None:
     """A repeated batch posts nothing again, and what was sent stays sent."""
     wish = event(1, PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",)), f"publik:{ANNE}")
     batch = [wish, link(2, ANNE, "ils_di:7"), event(3, LoanStarted(item_id="i"), "ils_di:7")]
-    assert 1 == store.project(batch, Policy(), NOW).notices
+    assert store.project(batch, Policy(), NOW).notices == 1
     (row,) = store.due("mail", int(NOW.timestamp() * 1000), 10)
     store.sent(row.id, 1)
-    assert 0 == store.project(batch, Policy(), NOW).notices
+    assert store.project(batch, Policy(), NOW).notices == 0
     assert [(row.id, "sent")] == store.outbox_rows("mail")
 
 
@@ -129,7 +129,7 @@ def test_those_interested_in_a_line_are_told(store: Store) -> None:
     store.project([event(1, wish, f"publik:{ANNE}")], Policy(), NOW)
     said = DisruptionPublished(disruption_id="d", lines=("SEM:48", "SEM:C1"))
     other = DisruptionPublished(disruption_id="e", lines=("SEM:A",))
-    assert 1 == store.project([event(2, said, "m:d"), event(3, other, "m:e")], Policy(), NOW).notices
+    assert store.project([event(2, said, "m:d"), event(3, other, "m:e")], Policy(), NOW).notices == 1
 
 
 def test_older_preferences_change_nothing(store: Store) -> None:
@@ -138,7 +138,7 @@ def test_older_preferences_change_nothing(store: Store) -> None:
     earlier = event(4, PreferencesChanged(citizen=ANNE, lines=("SEM:A",)), f"publik:{ANNE}")
     store.project([later], Policy(), NOW)
     store.project([earlier], Policy(), NOW)
-    assert ["SEM:B"] == store.lines_of(ANNE)
+    assert store.lines_of(ANNE) == ["SEM:B"]
 
 
 HISTORY = [
@@ -154,7 +154,9 @@ HISTORY = [
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(cuts=st.lists(st.integers(1, 7), max_size=4), back=st.lists(st.integers(0, 3), max_size=4))
-def test_redeliveries_change_nothing(tmp_path_factory: pytest.TempPathFactory, cuts: list[int], back: list[int]) -> None:
+def test_redeliveries_change_nothing(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], back: list[int]
+) -> None:
     """However a log is cut into batches and repeated from before a kill, the same stands in SQL."""
 
     def run(batches: Iterable[Sequence[StoredEvent]]) -> tuple[Any, ...]:
@@ -186,7 +188,7 @@ def test_a_login_works_once_and_for_a_while(store: Store) -> None:
     token = store.make_login(ANNE, NOW)
     session = store.use_login(token, NOW)
     assert session is not None
-    assert ANNE == store.session(session, NOW)
+    assert store.session(session, NOW) == ANNE
     assert store.use_login(token, NOW) is None
     assert store.use_login(store.make_login(ANNE, NOW), NOW + timedelta(hours=1)) is None
     assert store.session(session, NOW + timedelta(hours=9)) is None
@@ -201,12 +203,12 @@ def test_unlinked_entries_are_forgotten(store: Store) -> None:
         Policy(),
         NOW,
     )
-    assert 0 == store.purge(NOW + timedelta(days=89))
-    assert 1 == store.purge(NOW + timedelta(days=91))
+    assert store.purge(NOW + timedelta(days=89)) == 0
+    assert store.purge(NOW + timedelta(days=91)) == 1
     assert {"event-2", "event-3"} == {row.id for row in store.stored()}
 
 
 def test_a_second_start_migrates_nothing(store: Store) -> None:
     """Migrations run at every start."""
     store.migrate()
-    assert 0 == store.counts()["entries"]
+    assert store.counts()["entries"] == 0

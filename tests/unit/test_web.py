@@ -97,7 +97,7 @@ class Town:
     def login(self) -> None:
         """Open the page with a one-time link."""
         token = self.store.make_login(ANNE, NOW)
-        assert 303 == self.client.post("/connexion", data={"token": token}).status_code
+        assert self.client.post("/connexion", data={"token": token}).status_code == 303
 
 
 @pytest.fixture
@@ -122,7 +122,9 @@ def live(town: Town) -> None:
     loan = LoanStarted(item_id="i", record_id="42", branch="BMA", document_kind="LIV", due_date=date(2026, 3, 2))
     town.happens(loan, "ils_di:7", "ils_di")
     town.happens(HoldReady(hold_id="h", record_id="43", branch="BMA", until=date(2026, 3, 20)), "ils_di:7", "ils_di")
-    town.happens(RecordRequested(case_id="c1", external_id="X-1", record_kind=RecordKind.BIRTH, copies=2), "hubee:c1", "hubee")
+    town.happens(
+        RecordRequested(case_id="c1", external_id="X-1", record_kind=RecordKind.BIRTH, copies=2), "hubee:c1", "hubee"
+    )
     town.happens(RequestStatusChanged(case_id="c1", status=Status.DONE), "hubee:c1", "hubee")
     said = DisruptionPublished(disruption_id="d", lines=("SEM:48",), title="Travaux <b>Claix</b>")
     town.happens(said, "metromobilite:d", "metromobilite")
@@ -145,17 +147,17 @@ def test_the_page_says_what_stands_now(town: Town) -> None:
 
 def test_the_page_is_never_open(town: Town) -> None:
     """Without a session there is nothing; a link works once, and looking at it does not use it."""
-    assert 401 == town.client.get("/compte").status_code
+    assert town.client.get("/compte").status_code == 401
     token = town.store.make_login(ANNE, NOW)
-    assert 200 == town.client.get(f"/connexion/{token}").status_code
+    assert town.client.get(f"/connexion/{token}").status_code == 200
     response = town.client.post("/connexion", data={"token": token})
     cookie = response.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
-    assert 200 == town.client.get("/compte").status_code
-    assert 410 == town.client.post("/connexion", data={"token": token}).status_code
+    assert town.client.get("/compte").status_code == 200
+    assert town.client.post("/connexion", data={"token": token}).status_code == 410
     town.client.post("/deconnexion")
-    assert 401 == town.client.get("/compte").status_code
+    assert town.client.get("/compte").status_code == 401
 
 
 def test_the_api_asks_for_a_token_with_the_scope(town: Town) -> None:
@@ -167,16 +169,16 @@ def test_the_api_asks_for_a_token_with_the_scope(town: Town) -> None:
         response = town.client.get(f"/api/v1/accounts/{citizen}", headers=headers)
         if response.status_code == 200:
             return 200, response.json()["blocks"][0]["name"]
-        assert "application/problem+json" == response.headers["content-type"]
+        assert response.headers["content-type"] == "application/problem+json"
         return response.status_code, response.json()["code"]
 
     nobody = ANNE.replace("3", "4")
-    assert (200, "canteen") == ask(ANNE, "good")
-    assert (401, "no_token") == ask(ANNE, None)
-    assert (401, "no_token") == ask(ANNE, "bad")
-    assert (403, "no_scope") == ask(ANNE, "poor")
-    assert (404, "no_account") == ask(nobody, "good")
-    assert (422, "invalid") == ask("Jean", "good")
+    assert ask(ANNE, "good") == (200, "canteen")
+    assert ask(ANNE, None) == (401, "no_token")
+    assert ask(ANNE, "bad") == (401, "no_token")
+    assert ask(ANNE, "poor") == (403, "no_scope")
+    assert ask(nobody, "good") == (404, "no_account")
+    assert ask("Jean", "good") == (422, "invalid")
 
 
 def call(town: Town, body: bytes, *, secret: bytes = SECRET, path: str = "/hooks/publik/request") -> Any:
@@ -188,19 +190,19 @@ def call(town: Town, body: bytes, *, secret: bytes = SECRET, path: str = "/hooks
 def test_a_call_is_answered_when_it_is_safe(town: Town) -> None:
     """202 after the broker, 503 while it is away, 4xx for what can never be."""
     body = json.dumps({"id": ANNE, "citizen": ANNE, "type": "link_requested"}).encode()
-    assert (202, {"id": ANNE}) == ((answer := call(town, body)).status_code, answer.json())
+    assert ((answer := call(town, body)).status_code, answer.json()) == (202, {"id": ANNE})
     assert [("publik", f"publik:{ANNE}", body)] == [(p, w.key, w.value) for p, w in town.written]
     town.away = True
     away = call(town, body)
-    assert (503, "5") == (away.status_code, away.headers["retry-after"])
+    assert (away.status_code, away.headers["retry-after"]) == (503, "5")
     town.away = False
-    assert 401 == call(town, body, secret=b"other").status_code
-    assert 400 == call(town, b"{").status_code
-    assert 422 == call(town, b"{}").status_code
-    assert 404 == call(town, body, path="/hooks/nobody/request").status_code
-    assert 404 == call(town, body, path="/hooks/publik/other").status_code
-    assert 413 == call(town, b"x" * 300_000).status_code
-    assert 1 == len(town.written)
+    assert call(town, body, secret=b"other").status_code == 401
+    assert call(town, b"{").status_code == 400
+    assert call(town, b"{}").status_code == 422
+    assert call(town, body, path="/hooks/nobody/request").status_code == 404
+    assert call(town, body, path="/hooks/publik/other").status_code == 404
+    assert call(town, b"x" * 300_000).status_code == 413
+    assert len(town.written) == 1
     assert {"accepted", "away", "unsigned", "refused"} == {result for _, result in town.calls}
 
 
@@ -208,17 +210,19 @@ def test_every_answer_forbids_what_it_does_not_need(town: Town) -> None:
     """No script, no frame, no guessing of types."""
     headers = town.client.get("/compte").headers
     assert "default-src 'none'" in headers["content-security-policy"]
-    assert ("nosniff", "DENY", "no-store") == tuple(
-        headers[name] for name in ("x-content-type-options", "x-frame-options", "cache-control")
+    assert tuple(headers[name] for name in ("x-content-type-options", "x-frame-options", "cache-control")) == (
+        "nosniff",
+        "DENY",
+        "no-store",
     )
 
 
 def test_the_registry_is_served(town: Town) -> None:
     """Stock deserializers find their schemas by id."""
     response = town.client.get("/schemas/ids/1")
-    assert "application/vnd.schemaregistry.v1+json" == response.headers["content-type"]
-    assert "record" == json.loads(response.json()["schema"])["type"]
-    assert 40403 == town.client.get("/schemas/ids/999").json()["error_code"]
+    assert response.headers["content-type"] == "application/vnd.schemaregistry.v1+json"
+    assert json.loads(response.json()["schema"])["type"] == "record"
+    assert town.client.get("/schemas/ids/999").json()["error_code"] == 40403
 
 
 def test_the_operations_page_shows_the_database(town: Town) -> None:
