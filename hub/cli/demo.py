@@ -271,6 +271,7 @@ class _Told:
     text: str
     facts: list[Mapping[str, Any]]
     seen_at: float
+    account: str | None = None
     times: list[Times] = field(default_factory=list)
 
 
@@ -291,10 +292,10 @@ def _tell_the_day(demo: Demo, seconds: int) -> None:
             for step in state["told"]:
                 played += 1
                 facts = [entry for entry in journal[step["first"] : step["last"]] if entry["kind"] == "said"]
-                waiting.append(_Told(step["time"], step["text"], facts, time.monotonic()))
+                waiting.append(_Told(step["time"], step["text"], facts, time.monotonic(), step["account"]))
             progress.update(task, total=state["steps"], completed=state["played"])
             watch.rows(demo.store.stored())
-            waiting = _tell_what_is_known(demo.console, waiting, watch)
+            waiting = _tell_what_is_known(demo, waiting, watch)
             if state["state"] == "failed":
                 raise Failed(f"the day broke off: {state['failed']}")
             if state["state"] == "over" and not waiting:
@@ -302,7 +303,7 @@ def _tell_the_day(demo: Demo, seconds: int) -> None:
             demo.stop.wait(0.5)
 
 
-def _tell_what_is_known(console: Console, waiting: Sequence[_Told], watch: Stopwatch) -> list[_Told]:
+def _tell_what_is_known(demo: Demo, waiting: Sequence[_Told], watch: Stopwatch) -> list[_Told]:
     left: list[_Told] = []
     for told in waiting:
         unknown = []
@@ -319,7 +320,9 @@ def _tell_what_is_known(console: Console, waiting: Sequence[_Told], watch: Stopw
             continue
         measured = tell(told.times)
         line = f"[cyan]{told.time}[/cyan]  {escape(told.text)}"
-        console.print(line + (f"[dim]; {escape(measured)}[/dim]" if measured else ""), highlight=False)
+        if told.account is not None:
+            measured += f"; the account shows {len(demo.store.account(told.account))} entries"
+        demo.console.print(line + (f"[dim]; {escape(measured)}[/dim]" if measured else ""), highlight=False)
     return left
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from hub import catalogue
 from hub.cli.main import Environment
 from hub.config import Settings
-from hub.kafka.clients import for_kafka_python
+from hub.kafka.clients import Refused, for_kafka_python, wait_for_broker
 from hub.kafka.ledger import read as read_topics
 from hub.roles.runtime import store_url, topic_plan
 from hub.store import Store
@@ -22,6 +23,7 @@ from hub.testing.ledger import Ledger, Sent, Stored, reckon
 from hub.testing.town.journal import read as read_journal
 
 JOURNAL = Path(".hub/town/journal.jsonl")
+BROKER_SECONDS = 5.0
 
 
 def take(settings: Settings, journal: Path) -> Ledger:
@@ -68,7 +70,18 @@ def show(ledger: Ledger, console: Console) -> None:
         title="The ledger: what the town said, and what the hub has", title_justify="left", title_style="bold"
     )
     table.add_column("source")
-    for name in ("served", "excused", "raw", "delivered", "set aside", "skipped", "facts", "events", "entries"):
+    for name in (
+        "served",
+        "excused",
+        "again",
+        "raw",
+        "delivered",
+        "set aside",
+        "skipped",
+        "facts",
+        "events",
+        "entries",
+    ):
         table.add_column(name, justify="right")
     table.add_column("difference", justify="right")
     for source in ledger.sources:
@@ -76,6 +89,7 @@ def show(ledger: Ledger, console: Console) -> None:
             source.product,
             str(source.served),
             str(source.excused.total()),
+            str(source.again),
             str(source.raw),
             str(source.delivered),
             str(source.quarantined.total()),
@@ -120,6 +134,23 @@ def show(ledger: Ledger, console: Console) -> None:
     console.print(f"[bold]difference {_coloured(ledger.difference)}[/bold]")
 
 
+def _reach(settings: Settings) -> None:
+    """End with one line when Kafka is away: there is nothing to compare with."""
+    given_up = threading.Event()
+    timer = threading.Timer(BROKER_SECONDS, given_up.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        if not wait_for_broker(settings.kafka, lambda *_: None, given_up):
+            click.echo(f"hub ledger: no broker answers at {settings.kafka.bootstrap}; start it, or the demo", err=True)
+            sys.exit(3)
+    except Refused as error:
+        click.echo(f"hub ledger: {error}", err=True)
+        sys.exit(3)
+    finally:
+        timer.cancel()
+
+
 def _coloured(number: int) -> str:
     return f"[red]{number}[/red]" if number else f"[green]{number}[/green]"
 
@@ -141,6 +172,7 @@ def command(environment: Environment, as_json: bool, journal: Path, wait: float)
     if not journal.exists():
         click.echo(f"hub ledger: no journal {journal}; `make demo` writes one, or name it with --journal", err=True)
         sys.exit(3)
+    _reach(settings)
     ledger = settle(settings, journal, wait)
     if as_json:
         click.echo(json.dumps(ledger.json(), ensure_ascii=False, indent=1))

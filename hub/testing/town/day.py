@@ -1,6 +1,6 @@
-"""One school day in Grenoble: what happens when, as a list of steps, played in about a minute.
+"""One school day in Grenoble, played in about a minute.
 
-A step is a time of the day, a sentence and an action on a vendor.  The time of the day is the story's:
+The time of the day is the story's:
 vendors stamp what they say with the town's clock, so that measured times are true.
 """
 
@@ -8,30 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from hub.testing.town.schedule import quiet_tick, school_day
+from hub.testing.town.schedule import Step, school_day
 from hub.testing.town.world import World
-
-FIRST, LAST = 7 * 60 + 30, 18 * 60 + 30
-"""Minutes of the day between which the story plays."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something that happens at a time of the day."""
-
-    time: str
-    text: str
-    do: Callable[[World], Any]
-
-    @property
-    def share(self) -> float:
-        """How much of the day has passed, 0 to 1."""
-        hours, minutes = self.time.split(":")
-        return min(max((int(hours) * 60 + int(minutes) - FIRST) / (LAST - FIRST), 0.0), 1.0)
 
 
 class Day:
@@ -41,8 +22,7 @@ class Day:
         """`seconds` is how long the day takes on the wall clock."""
         self.world = world
         self.seconds = seconds
-        chosen = steps if steps is not None else [Step(*step) for step in _schedule(world)]
-        self.steps = sorted(chosen, key=lambda step: step.share)
+        self.steps = sorted(steps if steps is not None else school_day(world), key=lambda step: step.share)
         self._told: list[dict[str, Any]] = []
         self._failed: str | None = None
         self._done = threading.Event()
@@ -84,6 +64,7 @@ class Day:
                         "text": step.text,
                         "first": first,
                         "last": len(world.journal.entries()),
+                        "account": step.account.citizen if step.account is not None else None,
                     }
                 )
             world.stopping.wait(max(started + self.seconds - time.monotonic(), 0))
@@ -94,10 +75,3 @@ class Day:
             world.days += 1
             world.playing = False
             self._done.set()
-
-
-def _schedule(world: World) -> Iterator[tuple[str, str, Callable[[World], Any]]]:
-    return school_day(world)
-
-
-__all__ = ["Day", "Step", "World", "quiet_tick"]

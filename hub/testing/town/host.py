@@ -46,10 +46,12 @@ from starlette.types import ASGIApp
 
 from hub.testing.simulator import Simulator
 from hub.testing.town.clock import TownClock
-from hub.testing.town.day import Day, World
+from hub.testing.town.day import Day
 from hub.testing.town.journal import Journal
 from hub.testing.town.mailbox import Mailbox
 from hub.testing.town.people import Town
+from hub.testing.town.schedule import quiet_tick
+from hub.testing.town.world import World
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -213,7 +215,7 @@ class Host:
         )
 
     def _quiet(self, request: Request) -> Response:
-        self.world.quiet(request.query_params.get("on", "1") == "1")
+        self.world.quiet(quiet_tick if request.query_params.get("on", "1") == "1" else None)
         return Response(status_code=204)
 
     async def _faults(self, request: Request) -> Response:

@@ -1,12 +1,14 @@
 """What happens in the town on a school day, vendor by vendor.
 
-Each chapter yields (time, sentence, action).  A vendor whose connector is not there has no chapter.
+Each chapter yields steps: a time of the day, a sentence, an action.  A vendor whose connector is not there
+has no chapter.
 The same vendors meet the same people every day, and each day a little different.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -14,11 +16,32 @@ from hub.testing.town.clock import school_days
 from hub.testing.town.people import Child, Person
 from hub.testing.town.world import World
 
-Chapter = Iterator[tuple[str, str, Callable[[World], Any]]]
+FIRST, LAST = 7 * 60 + 30, 18 * 60 + 30
+"""Minutes of the day between which the story plays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happens at a time of the day."""
+
+    time: str
+    text: str
+    do: Callable[[World], Any]
+    account: Person | None = None
+    """Whose account is worth a look afterwards."""
+
+    @property
+    def share(self) -> float:
+        """How much of the day has passed, 0 to 1."""
+        hours, minutes = self.time.split(":")
+        return min(max((int(hours) * 60 + int(minutes) - FIRST) / (LAST - FIRST), 0.0), 1.0)
+
+
+Chapter = Iterator[Step]
 
 
 def school_day(world: World) -> Chapter:
-    """Yield time, sentence and action of every step."""
+    """Yield every step of the day."""
     for product, chapter in CHAPTERS.items():
         if product in world.simulators:
             yield from chapter(world)
@@ -28,22 +51,22 @@ def portal(world: World) -> Chapter:
     """Tell how a link that is made late shows its history at once, and how it goes again."""
     late, reader = world.town.cast.late, world.town.cast.reader
     card = f"ils_di:{late.borrowernumber}"
-    yield (
+    yield Step(
         "13:50",
         f"{late.name} links her library card",
         lambda w: w.act("publik", "link", late, card, "self", twice=True),
     )
-    yield (
+    yield Step(
         "16:50",
         f"{late.name} unlinks it again",
         lambda w: w.act("publik", "unlink", late, card),
     )
-    yield (
+    yield Step(
         "17:40",
         f"{reader.name} changes what she wants to be told",
         lambda w: w.act("publik", "preferences", reader, reader.email, lines=reader.lines),
     )
-    yield (
+    yield Step(
         "17:45",
         "The portal sends nonsense, in due form",
         lambda w: w.act("publik", "babble", w.town.cast.never_links),
@@ -72,18 +95,18 @@ def canteen(world: World) -> Chapter:
         for child in children:
             booking(w, child)
 
-    yield "07:32", "The canteen takes the day's bookings", book_all
-    yield (
+    yield Step("07:32", "The canteen takes the day's bookings", book_all)
+    yield Step(
         "08:20",
         "Camille Charvet cancels Zoé's meal of tomorrow: a callback",
         lambda w: w.act("chrono", "cancel", booking(w, own[0], later[0])),
     )
-    yield (
+    yield Step(
         "08:40",
         "… and books it again: only a poll can tell",
         lambda w: w.act("chrono", "book", own[0], later[0]),
     )
-    yield (
+    yield Step(
         "09:20",
         "The twins are booked for evening care",
         lambda w: [w.act("chrono", "book", child, day, "EVENING_CARE") for child in twins],
@@ -92,8 +115,8 @@ def canteen(world: World) -> Chapter:
     def overtaken(w: World) -> None:
         w.simulators["chrono"].faults.add("/api/bookings/", "slow", 3, seconds=1.2)
 
-    yield "10:25", "Chrono answers slowly", overtaken
-    yield (
+    yield Step("10:25", "Chrono answers slowly", overtaken)
+    yield Step(
         "10:40",
         "A cancellation overtakes a poll that is still under way",
         lambda w: [w.act("chrono", "cancel", booking(w, child, later[1])) for child in others[:12]],
@@ -104,18 +127,18 @@ def canteen(world: World) -> Chapter:
             here = (index + w.days) % 9 != 0
             w.act("chrono", "attend" if here else "absent", booking(w, child), callback=index % 6 != 5)
 
-    yield "11:35", "Lunch: most children come, some do not; every sixth callback gets lost", eat
-    yield (
+    yield Step("11:35", "Lunch: most children come, some do not; every sixth callback gets lost", eat)
+    yield Step(
         "11:50",
         "Noé is at the table, his sister is not",
         lambda w: (w.act("chrono", "attend", booking(w, own[1])), w.act("chrono", "absent", booking(w, own[0]))),
     )
-    yield (
+    yield Step(
         "12:00",
         "Lila, who has two homes, eats; the callback comes twice",
         lambda w: w.act("chrono", "attend", booking(w, cast.two_households), twice=True),
     )
-    yield (
+    yield Step(
         "12:10",
         "All four children of Fatou Diallo eat, and every callback gets lost",
         lambda w: [
@@ -123,17 +146,17 @@ def canteen(world: World) -> Chapter:
         ],
     )
     if unknown is not None:
-        yield (
+        yield Step(
             "12:20",
             "A child whom nobody has linked eats too",
             lambda w: w.act("chrono", "attend", booking(w, unknown)),
         )
-    yield (
+    yield Step(
         "14:10",
         "Chrono answers « err: 1 » with status 200",
         lambda w: w.act("chrono", "refuse", own[0]),
     )
-    yield (
+    yield Step(
         "15:30",
         "An absence was a mistake: she did eat",
         lambda w: w.act("chrono", "attend", booking_of(w, own[0], day)),

@@ -84,12 +84,12 @@ class World:
         """Wait until every callback of every vendor has been taken."""
         return all(simulator.settle(seconds) for simulator in self.simulators.values())
 
-    def quiet(self, on: bool, tick: Callable[[World], None] | None = None, every: float = 5.0) -> None:
-        """Let the town go on quietly, one small thing now and then, or stop it."""
-        if not on:
+    def quiet(self, tick: Callable[[World], None] | None, every: float = 5.0) -> None:
+        """Let the town go on quietly, one small thing now and then; None stops it."""
+        if tick is None:
             self._quiet.set()
             return
-        if tick is None or (self._quiet_thread is not None and self._quiet_thread.is_alive()):
+        if self._quiet_thread is not None and self._quiet_thread.is_alive():
             return
         self._quiet.clear()
 
