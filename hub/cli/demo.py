@@ -61,6 +61,7 @@ class Demo:
     town: httpx.Client = field(init=False)
     settings: Settings = field(init=False)
     store: Store = field(init=False)
+    kafka: Kafka | None = None
     children: dict[str, Popen[bytes]] = field(default_factory=dict)
 
     def wait(self, what: str, ready: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
@@ -79,6 +80,8 @@ class Demo:
         for name, child in self.children.items():
             if child.poll() is not None:
                 raise Failed(f"{name} ended with {child.returncode}; see {LOGS}")
+        if self.kafka is not None and self.kafka.pid is None:
+            raise Failed(f"Kafka ended; see {self.kafka.folder / 'kafka.log'}")
 
 
 @click.command("demo")
@@ -169,6 +172,7 @@ def _start_everything(demo: Demo, running: ExitStack, families: int) -> None:
         demo.children["town"] = town = spawn(command, log=LOGS / "town.log")
         running.callback(end, town, 5.0)
         running.enter_context(kafka)
+        demo.kafka = kafka
         demo.wait("The town", (TOWN / "ports.json").exists, 30, LOGS / "town.log")
         ports = json.loads((TOWN / "ports.json").read_text("utf-8"))
         demo.town = running.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{ports['http']}", timeout=30))
