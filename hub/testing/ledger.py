@@ -267,7 +267,7 @@ def excused(entries: Sequence[Entry], product: str) -> dict[str, str]:
                 excuses[entry["answer"]] = "Kafka was away"
         elif kind == "served":
             calls.append(entry["answer"])
-        elif kind == "fault" and entry["fault"] != "slow":
+        elif kind == "fault" and entry["fault"] in ("503", "429", "html200", "truncate"):
             if entry.get("answer"):
                 excuses[entry["answer"]] = f"spoiled: {entry['fault']}"
             for answer in working.values():

@@ -214,6 +214,7 @@ class Simulator:
         self.faults = Faults()
         self.app = Starlette(routes=list(self.routes()), middleware=[Middleware(_Failing, simulator=self)])
         self._calls: queue.Queue[_Callback | None] = queue.Queue()
+        self._pending: dict[str, _Callback] = {}
         self._caller: threading.Thread | None = None
         self._closing = threading.Event()
 
@@ -222,15 +223,19 @@ class Simulator:
         with self.lock:
             state = {name: value for name, value in self.__dict__.items() if name not in _INFRASTRUCTURE}
             buffer = io.BytesIO()
-            _Pickler(buffer).dump((len(self.journal.entries()), state))
+            _Pickler(buffer).dump((len(self.journal.entries()), state, list(self._pending.values())))
             return buffer.getvalue()
 
     def restore(self, saved: bytes) -> None:
         """Go on from what `save` wrote; what was said since and is not part of it is taken back in the journal."""
-        upto, state = _Unpickler(io.BytesIO(saved), self.town).load()
+        upto, state, pending = _Unpickler(io.BytesIO(saved), self.town).load()
+        taken = {entry["answer"] for entry in self.journal.entries("callback") if 200 <= entry["status"] < 300}
         with self.lock:
             self.__dict__.update(state)
             self.journal.write("restored", product=self.product, upto=upto)
+            for callback in pending:
+                if callback.answer not in taken:
+                    self._enqueue(callback)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the vendor's endpoints."""
@@ -334,13 +339,17 @@ class Simulator:
         self.journal.write(
             "served", product=self.product, feed=feed, key=key, answer=answer, instance="", facts=list(facts)
         )
+        self._enqueue(_Callback(feed, answer, body, content_type), 2 if twice else 1)
+        return answer
+
+    def _enqueue(self, callback: _Callback, times: int = 1) -> None:
         with self.lock:
             if self._caller is None:
                 self._caller = threading.Thread(target=self._deliver, name=f"{self.product}-callbacks", daemon=True)
                 self._caller.start()
-        for _ in range(2 if twice else 1):
-            self._calls.put(_Callback(feed, answer, body, content_type))
-        return answer
+            self._pending[callback.answer] = callback
+        for _ in range(times):
+            self._calls.put(callback)
 
     @property
     def undelivered(self) -> int:
@@ -378,6 +387,9 @@ class Simulator:
                         break
                     self._closing.wait(pause)
                     pause = min(pause * 2, 2.0)
+                if not self._closing.is_set():
+                    with self.lock:
+                        self._pending.pop(callback.answer, None)
                 self._calls.task_done()
 
     def settle(self, seconds: float = 10.0) -> bool:
@@ -389,7 +401,7 @@ class Simulator:
 
 
 _INFRASTRUCTURE = frozenset(
-    ("town", "journal", "clock", "settings", "lock", "faults", "app", "_calls", "_caller", "_closing")
+    ("town", "journal", "clock", "settings", "lock", "faults", "app", "_calls", "_pending", "_caller", "_closing")
 )
 
 

@@ -169,3 +169,22 @@ def test_lost_callback_is_never_sent(hub: type[Hub], echo: Echo, journal: Journa
     assert echo.settle()
     assert not hub.got
     assert not journal.entries("served")
+
+
+def test_callbacks_that_a_kill_left_behind_are_sent_after_the_restart(
+    hub: type[Hub], echo: Echo, journal: Journal, settings: dict[str, str]
+) -> None:
+    address = settings["hooks_url"]
+    settings["hooks_url"] = "http://127.0.0.1:1"
+    answer = echo.call("callback", "k", b"one")
+    saved = echo.save()
+    echo.close()
+    settings["hooks_url"] = address
+    again = Echo(echo.town, journal, echo.clock, settings)
+    again.restore(saved)
+    assert again.settle()
+    assert [headers["x-request-id"] for _, _, headers in hub.got] == [answer]
+    third = Echo(echo.town, journal, echo.clock, settings)
+    third.restore(saved)
+    assert not third.undelivered
+    again.close()
