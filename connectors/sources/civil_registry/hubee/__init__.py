@@ -1,0 +1,1 @@
+"""HubEE, the State's exchange hub: what it queues for a commune."""

@@ -1,0 +1,165 @@
+"""From a case to what happened in it; the payload is recognised by its content."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from connectors.sources.civil_registry.hubee.model import Case, DeathDeclaration, Envelope, RecordDemand
+from hub.model.connector import Context, Mapped
+from hub.model.errors import Invalid, Unsupported
+from hub.model.event import Fact
+from hub.pipeline.decode import json, xml
+from schemas.models.civil_registry import (
+    CopyKind,
+    DeathDeclared,
+    RecordKind,
+    RecordRequested,
+    RequestStatusChanged,
+    Status,
+)
+
+RECORDS = {"NAISSANCE": RecordKind.BIRTH, "MARIAGE": RecordKind.MARRIAGE, "DECES": RecordKind.DEATH}
+COPIES = {
+    "COPIE-INTEGRALE": CopyKind.FULL_COPY,
+    "EXTRAIT-AVEC-FILIATION": CopyKind.EXTRACT_WITH_PARENTS,
+    "EXTRAIT-SANS-FILIATION": CopyKind.EXTRACT_WITHOUT_PARENTS,
+    "EXTRAIT-PLURILINGUE": CopyKind.MULTILINGUAL,
+}
+STATUSES = {
+    "SENT": Status.RECEIVED,
+    "HUBEE_RECEIVED": Status.RECEIVED,
+    "HUBEE_NOTIFIED": Status.RECEIVED,
+    "HUBEE_COMPLETED": Status.RECEIVED,
+    "SI_RECEIVED": Status.RECEIVED,
+    "SI_INTG_ERROR": Status.INTEGRATION_ERROR,
+    "IN_PROGRESS": Status.IN_PROGRESS,
+    "ADD_AWAITING": Status.AWAITING_DOCUMENTS,
+    "DONE": Status.DONE,
+    "REFUSED": Status.REFUSED,
+}
+CLOSED = ("DONE", "REFUSED")
+
+_Payload = TypeVar("_Payload", bound=BaseModel)
+
+
+def case(envelope: Envelope, context: Context) -> Mapped:
+    """Tell what was asked for, and every step since; telling it again gives the same facts."""
+    if envelope.case is None:
+        return "no_case"
+    return [_request(envelope, envelope.case, context), *_steps(envelope.case, context)]
+
+
+def _request(envelope: Envelope, found: Case, context: Context) -> Fact:
+    subject, opened = f"hubee:{found.id}", _aware(found.createDateTime, context)
+    payload = _payload(envelope)
+    if isinstance(payload, RecordDemand):
+        place = payload.LieuActe.CodeINSEE if payload.LieuActe is not None else None
+        said: RecordRequested | DeathDeclared = RecordRequested(
+            case_id=found.id,
+            external_id=found.externalId,
+            record_kind=RECORDS.get(payload.TypeActe.Code, RecordKind.UNKNOWN),
+            copy_kind=COPIES.get(payload.NatureActe.Code, CopyKind.UNKNOWN),
+            record_date=_whole_date(payload.DateActe),
+            place_insee=place if place is not None and re.fullmatch(r"[0-9][0-9AB][0-9]{3}", place) else None,
+            copies=payload.NombreExemplaires,
+        )
+    else:
+        moment = payload.DateDeces
+        hour = moment.Heure if moment is not None else None
+        said = DeathDeclared(
+            case_id=found.id,
+            death_date=_whole_date(moment.Date) if moment is not None else None,
+            death_time=hour[:5] if hour is not None and re.match(r"[0-2][0-9]:[0-5][0-9]", hour) else None,
+            commune=payload.Ville or "",
+            establishment_code=payload.CodeFinessEtablissement,
+            declared_at=_aware(payload.DateRedaction, context) if payload.DateRedaction is not None else None,
+        )
+    return Fact(said, subject, opened, found.id, identity=(found.id,))
+
+
+def _steps(found: Case, context: Context) -> Iterator[Fact]:
+    current = found.status
+    for step in sorted(found.events, key=lambda step: (_aware(step.createDateTime, context), step.id)):
+        before, after = step.caseCurrentStatus, step.caseNewStatus
+        if step.actionType not in ("STATUS_UPDATE", "ATTACH_DEPOSIT") or (after is None and not step.attachments):
+            continue
+        yield Fact(
+            RequestStatusChanged(
+                case_id=found.id,
+                status=_status(after or before or current),
+                previous_status=_status(before) if before is not None else Status.UNKNOWN,
+                attachments_added=len(step.attachments),
+                reopened=before in CLOSED and after not in CLOSED,
+            ),
+            f"hubee:{found.id}",
+            _aware(step.createDateTime, context),
+            step.id,
+            identity=(found.id, step.id),
+        )
+
+
+def _status(code: str) -> Status:
+    return STATUSES.get(code, Status.UNKNOWN)
+
+
+def _payload(envelope: Envelope) -> RecordDemand | DeathDeclaration:
+    """Find the business document among the attachments."""
+    others: list[str] = []
+    for attachment in envelope.attachments:
+        name = attachment.fileName.lower()
+        if not name.endswith((".xml", ".json")) and "xml" not in (attachment.mimeType or ""):
+            continue
+        if attachment.content is None:
+            others.append("a payload that is not inlined")
+            continue
+        try:
+            data = base64.b64decode(attachment.content, validate=True)
+        except (binascii.Error, ValueError):
+            raise Invalid("base64", fields=("attachments.content",)) from None
+        if name.endswith(".json"):
+            json(data)
+            others.append("JSON document")
+            continue
+        document = xml(data)
+        root, content = next(iter(document.items()))
+        if root == "EnveloppeMetierType" and isinstance(content, dict) and isinstance(content.get("DemandeActe"), dict):
+            return _validated(RecordDemand, content["DemandeActe"], "DemandeActe")
+        if root == "InsermDeclarationDeces" and isinstance(content, dict):
+            return _validated(DeathDeclaration, content, root)
+        others.append(root if root in KNOWN_ROOTS else "unknown XML document")
+    raise Unsupported(", ".join(sorted(set(others))) or "no payload")
+
+
+KNOWN_ROOTS = frozenset({"EnveloppeMetierType", "InsermCertificatAdministrative", "recensementCitoyen"})
+"""Roots that may be named: any other name is the sender's, and could hold anything."""
+
+
+def _validated(model: type[_Payload], content: dict[str, Any], at: str) -> _Payload:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        known = set(model.model_fields) | {"Code", "CodeINSEE", "Date", "Heure"}
+        fields = tuple(
+            ".".join((at, *(str(part) for part in problem["loc"] if part in known)))
+            for problem in error.errors(include_input=False, include_url=False)[:5]
+        )
+        raise Invalid("payload", fields=fields) from None
+
+
+def _aware(moment: datetime, context: Context) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=context.zone)
+
+
+def _whole_date(text: str | None) -> date | None:
+    """Read a date that is wholly known; 1962-00-00 is not."""
+    try:
+        return date.fromisoformat(text) if text is not None else None
+    except ValueError:
+        return None

@@ -1,0 +1,111 @@
+"""HubEE's objects, and the payloads that are handled: strict, but for what the format leaves open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _none_if_empty(value: Any) -> Any:
+    return None if value in ("", {}) else value
+
+
+def _as_list(value: Any) -> Any:
+    return [] if value is None else value
+
+
+Text = Annotated[str | None, BeforeValidator(_none_if_empty)]
+
+
+class _Part(BaseModel):
+    # HubEE adds fields; those that we read are checked.
+    model_config = ConfigDict(extra="ignore")
+
+
+class Notification(_Part):
+    """Something waits in the queue."""
+
+    id: str
+    processCode: str
+    caseId: str | None = None
+    eventId: str | None = None
+    dateTime: datetime
+
+
+class CaseEvent(_Part):
+    """A step of a case."""
+
+    id: str
+    actionType: str
+    caseCurrentStatus: str | None = None
+    caseNewStatus: str | None = None
+    createDateTime: datetime
+    attachments: Annotated[list[dict[str, Any]], BeforeValidator(_as_list)] = Field(default_factory=list)
+
+
+class Case(_Part):
+    """A request to the commune."""
+
+    id: str
+    status: str
+    externalId: str
+    createDateTime: datetime
+    events: Annotated[list[CaseEvent], BeforeValidator(_as_list)] = Field(default_factory=list)
+
+
+class Attachment(_Part):
+    """A file of the case, as intake kept it."""
+
+    id: str
+    fileName: str
+    mimeType: str | None = None
+    content: str | None = None
+    omitted: str | None = None
+
+
+class Envelope(_Part):
+    """One raw record: notification, case, attachments."""
+
+    notification: Notification
+    case: Case | None
+    attachments: list[Attachment]
+
+
+class Coded(_Part):
+    """A code with its label."""
+
+    Code: str
+
+
+class Place(_Part):
+    """Where a record is kept."""
+
+    CodeINSEE: Text = None
+
+
+class RecordDemand(_Part):
+    """`DemandeActe`; persons are not read at all: nothing that leaves needs them."""
+
+    TypeActe: Coded
+    NatureActe: Coded
+    DateActe: Text = None
+    LieuActe: Annotated[Place | None, BeforeValidator(_none_if_empty)] = None
+    NombreExemplaires: int = Field(default=1, ge=1, le=99)
+
+
+class Moment(_Part):
+    """Date and time apart."""
+
+    Date: Text = None
+    Heure: Text = None
+
+
+class DeathDeclaration(_Part):
+    """`InsermDeclarationDeces`, the administrative part; neither the dead nor the medical part is read."""
+
+    Ville: Text = None
+    CodeFinessEtablissement: Text = None
+    DateDeces: Annotated[Moment | None, BeforeValidator(_none_if_empty)] = None
+    DateRedaction: datetime | None = None
