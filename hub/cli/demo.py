@@ -196,7 +196,7 @@ def _settings(bootstrap: str, web_port: int, smtp_port: int, vendors: Mapping[st
     data = HOME / "data"
     for vendor in vendors.values():
         vendor["poll_seconds"] = POLL_SECONDS
-        vendor["rate_per_second"] = 200.0
+        vendor.setdefault("rate_per_second", 100.0)
     return {
         "data_dir": str(data),
         "kafka": {"bootstrap": bootstrap, "size": "demo", "replication": 1},

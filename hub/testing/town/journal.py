@@ -229,7 +229,9 @@ class Account:
         if said.fact not in shown:
             if (said.product, said.feed, said.key) not in asked:
                 return "nobody asked: no citizen is linked"
-            return said.why or "came and went between two answers"
+            return said.why or (
+                "no answer came after it" if said.until is None else "came and went between two answers"
+            )
         if said.after is not None:
             before = self.facts[said.after]
             if shown.get(before.fact, said.n) >= said.n or self._why_hidden(before, shown, asked) is not None:

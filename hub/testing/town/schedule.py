@@ -47,30 +47,196 @@ def school_day(world: World) -> Chapter:
             yield from chapter(world)
 
 
+def registry(world: World) -> Chapter:
+    """Let residents ask for records, clerks answer, a hospital declare, and the queue be as queues are."""
+    cast = world.town.cast
+
+    def ask(name: str, person: Person, kind: str = "NAISSANCE") -> Callable[[World], None]:
+        def do(w: World) -> None:
+            w.remembered[name] = w.act("hubee", "demand", person, kind)
+
+        return do
+
+    def move(name: str, status: str) -> Callable[[World], None]:
+        return lambda w: w.act("hubee", "set_status", w.remembered[name], status)
+
+    yield Step("07:40", f"HubEE: {cast.apostrophe.name} asks for her birth record", ask("birth", cast.apostrophe))
+    yield Step("07:45", f"HubEE: {cast.late.name} asks for a marriage record", ask("late", cast.late, "MARIAGE"))
+    yield Step("08:00", "HubEE answers 503 …", lambda w: w.fail("hubee", "/notifications", "503"))
+    yield Step(
+        "08:01",
+        "… and then 429: wait two seconds",
+        lambda w: w.fail("hubee", "/notifications", "429", retry_after=2.0),
+    )
+    yield Step("08:02", f"HubEE: {cast.unknown_day.name}, day of birth unknown, asks", ask("kaci", cast.unknown_day))
+    yield Step("08:30", "HubEE: a hospital declares a death, in XML that lies about its encoding", _declare)
+    yield Step(
+        "08:55",
+        "HubEE: a birth in Ajaccio and one in Viêt Nam are asked for",
+        lambda w: (ask("corsican", cast.corsican)(w), ask("foreign", cast.foreign)(w)),
+    )
+    yield Step(
+        "09:35",
+        "HubEE tells of a demand twice",
+        lambda w: w.act("hubee", "duplicate_notification", w.remembered["birth"]),
+    )
+    yield Step("09:50", "HubEE: a notification names no case", lambda w: w.act("hubee", "caseless_notification"))
+    yield Step("10:05", f"{cast.late.name}'s demand is taken up", move("late", "IN_PROGRESS"))
+    yield Step("10:50", f"{cast.apostrophe.name}'s demand is taken up", move("birth", "IN_PROGRESS"))
+    yield Step("13:10", f"{cast.apostrophe.name}'s record is sent", move("birth", "DONE"))
+    yield Step("13:20", f"{cast.unknown_day.name} must send a document", move("kaci", "ADD_AWAITING"))
+    yield Step(
+        "14:20",
+        "HubEE answers an error page with status 200",
+        lambda w: w.fail("hubee", "/notifications", "html200"),
+    )
+    yield Step("14:40", "HubEE: a demand whose payload is garbage", lambda w: w.act("hubee", "garbage"))
+    yield Step(
+        "14:50", "HubEE: a certificate of a kind that is not handled yet", lambda w: w.act("hubee", "unsupported")
+    )
+    yield Step("15:50", "A case that was done is opened again, with a late attachment", _reopen)
+    yield Step("17:10", f"{cast.corsican.name}'s demand is refused", move("corsican", "REFUSED"))
+
+
+def _declare(world: World) -> None:
+    world.remembered["death"] = world.act("hubee", "declare_death")
+
+
+def _reopen(world: World) -> None:
+    # The case is read in two requests; the connection breaks in the first of them.
+    world.fail("hubee", "/cases/", "truncate")
+    world.act("hubee", "reopen", world.remembered["birth"])
+
+
 def portal(world: World) -> Chapter:
     """Tell how a link that is made late shows its history at once, and how it goes again."""
-    late, reader = world.town.cast.late, world.town.cast.reader
+    late, reader, asker = world.town.cast.late, world.town.cast.reader, world.town.cast.apostrophe
     card = f"ils_di:{late.borrowernumber}"
+    if "hubee" in world.simulators:
+
+        def case(w: World, name: str) -> str:
+            return f"hubee:{w.remembered[name]}"
+
+        yield Step(
+            "09:10",
+            f"{asker.name} links her demand",
+            lambda w: w.act("publik", "link", asker, case(w, "birth"), "self"),
+            asker,
+        )
+        yield Step(
+            "13:45",
+            f"{late.name} links her demand: its history shows at once",
+            lambda w: w.act("publik", "link", late, case(w, "late"), "self"),
+            late,
+        )
+        yield Step(
+            "16:30",
+            f"{late.name} unlinks her demand: it is gone",
+            lambda w: w.act("publik", "unlink", late, case(w, "late")),
+            late,
+        )
     yield Step(
-        "13:50",
-        f"{late.name} links her library card",
+        "13:55",
+        f"{late.name} links her library card; the portal says it twice",
         lambda w: w.act("publik", "link", late, card, "self", twice=True),
+        late,
     )
-    yield Step(
-        "16:50",
-        f"{late.name} unlinks it again",
-        lambda w: w.act("publik", "unlink", late, card),
-    )
+    yield Step("16:50", f"{late.name} unlinks her card", lambda w: w.act("publik", "unlink", late, card), late)
     yield Step(
         "17:40",
         f"{reader.name} changes what she wants to be told",
         lambda w: w.act("publik", "preferences", reader, reader.email, lines=reader.lines),
     )
     yield Step(
-        "17:45",
-        "The portal sends nonsense, in due form",
-        lambda w: w.act("publik", "babble", w.town.cast.never_links),
+        "17:45", "The portal sends nonsense, in due form", lambda w: w.act("publik", "babble", w.town.cast.never_links)
     )
+
+
+def library(world: World) -> Chapter:
+    """Let books go out, be prolonged, come back or not; let answers be as libraries give them."""
+    cast = world.town.cast
+    reader, late = cast.reader, cast.late
+    linked = [person for person in world.town.readers if f"ils_di:{person.borrowernumber}" in world.linked()]
+    others = [person for person in linked if person is not reader]
+
+    def older(w: World, person: Person) -> list[str]:
+        """List what was lent on an earlier day and is not overdue."""
+        koha: Any = w.simulators["ils_di"]
+        loans = (koha.loans[item] for item in koha.items(person))
+        return [loan.item for loan in loans if loan.issued < koha.today and loan.overdue is None and not loan.collected]
+
+    def lend(w: World) -> None:
+        for person in (reader, reader, cast.foreign, *others[:6]):
+            w.remembered[f"lent to {person.citizen}"] = w.act("ils_di", "lend", person)
+
+    def prolong(w: World) -> None:
+        for person in (reader, *others[6:9]):
+            for item in older(w, person)[:1]:
+                w.act("ils_di", "renew", person, item)
+
+    def bring_back(w: World) -> None:
+        for person in others[9:18]:
+            for item in older(w, person)[:2]:
+                w.act("ils_di", "give_back", person, item)
+
+    def forget(w: World) -> None:
+        for person in (reader, *others[18:22]):
+            for item in older(w, person)[-1:]:
+                w.act("ils_di", "make_overdue", person, item)
+
+    def hold(w: World) -> None:
+        w.remembered["hold"] = w.act("ils_di", "place_hold", reader, priority=3)
+        w.remembered["given up"] = w.act("ils_di", "place_hold", cast.foreign, priority=2)
+
+    def again(w: World) -> None:
+        for person in others[22:26]:
+            for item in older(w, person)[:1]:
+                w.act("ils_di", "relend", person, item)
+
+    def unseen(w: World) -> None:
+        w.act("ils_di", "relend_unseen", cast.foreign, w.remembered[f"lent to {cast.foreign.citizen}"])
+
+    def behind_the_back(w: World) -> None:
+        # The card is not linked any more: nobody asks.
+        w.act("ils_di", "give_back", late, w.act("ils_di", "lend", late))
+
+    yield Step("09:05", "The library opens: the first loans", lend)
+    yield Step("09:25", "Some loans are prolonged", prolong)
+    yield Step("09:45", "Others come back", bring_back)
+    yield Step("10:15", f"{reader.name} reserves a work, and so does {cast.foreign.name}", hold)
+    yield Step("10:55", "Some documents should have been back by now", forget)
+    yield Step(
+        "11:10", "Koha answers an error page with status 200", lambda w: w.fail("ils_di", "/cgi-bin", "html200", 2)
+    )
+    yield Step(
+        "11:20",
+        "Koha breaks off in the middle of an answer",
+        lambda w: w.fail("ils_di", "/cgi-bin", "truncate"),
+    )
+    yield Step("12:40", "Koha does not know a patron, in a 200", lambda w: w.act("ils_di", "refuse", others[0]))
+    yield Step(
+        "12:50",
+        "Koha answers about somebody else",
+        lambda w: w.act("ils_di", "mix_up", others[1], others[2]),
+    )
+    yield Step("13:35", "Some come back, and go out again at once", again)
+    yield Step(
+        "14:30",
+        f"{reader.name}'s reservation is ready",
+        lambda w: w.act("ils_di", "hold_ready", reader, w.remembered["hold"]),
+    )
+    yield Step("15:05", "A return and a new loan between two polls: nobody can see them", unseen)
+    yield Step(
+        "15:15",
+        f"{cast.foreign.name} gives a reservation up",
+        lambda w: w.act("ils_di", "cancel_hold", cast.foreign, w.remembered["given up"]),
+    )
+    yield Step(
+        "16:10",
+        f"{reader.name} collects what was set aside",
+        lambda w: w.act("ils_di", "collect", reader, w.remembered["hold"]),
+    )
+    yield Step("17:25", f"{late.name}, not linked any more, borrows and returns", behind_the_back)
 
 
 def canteen(world: World) -> Chapter:
@@ -182,4 +348,9 @@ def quiet_tick(world: World) -> None:
         world.act("publik", "preferences", reader, reader.email, lines=reader.lines)
 
 
-CHAPTERS: dict[str, Callable[[World], Chapter]] = {"publik": portal, "chrono": canteen}
+CHAPTERS: dict[str, Callable[[World], Chapter]] = {
+    "hubee": registry,
+    "ils_di": library,
+    "publik": portal,
+    "chrono": canteen,
+}

@@ -37,6 +37,8 @@ class World:
         self.days = days
         """How many days this town has seen before."""
         self.playing = False
+        self.remembered: dict[str, str] = {}
+        """What later steps of the day need of earlier ones, a case's number for instance."""
         self.stopping = threading.Event()
         self._states = states
         self._quiet = threading.Event()
@@ -63,6 +65,10 @@ class World:
             result = getattr(simulator, action)(*args, **options)
             self._save(product)
         return result
+
+    def fail(self, product: str, path: str, kind: str, times: int = 1, **options: Any) -> None:
+        """Let the next requests to a vendor fail; `Faults.add` says how."""
+        self.simulators[product].faults.add(path, kind, times, **options)
 
     def _save(self, product: str) -> None:
         half = self._states / f"{product}.half"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-import httpx
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hub import catalogue
+from hub.config import Source
 from hub.intake.driver import Vendor, drive
 from hub.kafka.ledger import EventSeen, Topics
 from hub.model.decision import Deliver, Quarantine
@@ -26,6 +26,7 @@ from hub.model.event import Event
 from hub.model.intake import Call, Emit, Refusal
 from hub.model.record import Header, Origin, Record
 from hub.pipeline.parking import Partition, decide
+from hub.roles.intake import credentials
 from hub.testing.ledger import Ledger, Stored, reckon
 from hub.testing.town.host import Host, Server
 
@@ -33,11 +34,10 @@ from hub.testing.town.host import Host, Server
 class SmallHub:
     """Polls all vendors of a town, takes their callbacks, decides what comes."""
 
-    def __init__(self, credentials: Mapping[str, Mapping[str, httpx.Auth]], settings: Mapping[str, dict[str, str]]):
+    def __init__(self) -> None:
         self.connectors = catalogue.connectors()
         self.schemas = catalogue.schemas()
-        self.credentials = credentials
-        self.settings = settings
+        self.sources: dict[str, Source] = {}
         self.topics = Topics(raw={product: [] for product in self.connectors})
         self.partitions: dict[str, Partition] = defaultdict(Partition)
         self.stored: list[Stored] = []
@@ -65,24 +65,26 @@ class SmallHub:
     def hooks_url(self) -> str:
         return f"{self.server.url}/hooks"
 
-    def poll_all(self, town_url: str, pause: float) -> None:
+    def poll_all(self, host: Host, url: str, pause: float) -> None:
         """Poll every product that can be polled, each in a thread."""
+        vendors = host.world.simulators.items()
+        self.sources = {product: Source(**vendor.city_settings(f"{url}/{product}")) for product, vendor in vendors}
         for product, connector in self.connectors.items():
             if connector.poll is not None:
-                thread = threading.Thread(target=self._poll, args=(product, town_url, pause), daemon=True)
+                thread = threading.Thread(target=self._poll, args=(product, pause), daemon=True)
                 self.threads.append(thread)
                 thread.start()
 
-    def _poll(self, product: str, town_url: str, pause: float) -> None:
+    def _poll(self, product: str, pause: float) -> None:
         connector = self.connectors[product]
         assert connector.poll is not None
-        vendor = Vendor(
-            f"{town_url}/{product}/", f"municipal-hub/0 ({self.instance})", 1000, self.credentials.get(product, {})
-        )
+        source = self.sources[product]
+        agent = f"municipal-hub/0 ({self.instance})"
+        vendor = Vendor(source.base_url + "/", agent, 1000, credentials(source))
         while not self.stopping.is_set():
             wait = pause
             try:
-                drive(connector, connector.poll(self.cursors[product], self.settings.get(product, {})), vendor, self)
+                drive(connector, connector.poll(self.cursors[product], source.settings), vendor, self)
                 self.polls[product] += 1
             except Transient as away:
                 wait = away.retry_after or 0.2

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 from small_hub import SmallHub, town
 
-from hub.intake.credentials import Basic
 from hub.testing.town.day import Day
 from hub.testing.town.host import Host, Server
 from hub.testing.town.journal import Account
@@ -30,11 +28,11 @@ def settled(host: Host, hub: SmallHub) -> None:
 
 @pytest.mark.timeout(120)
 def test_day_balances_and_goes_on_after_a_restart(tmp_path: Path) -> None:
-    with SmallHub(credentials(tmp_path), {}) as hub:
+    with SmallHub() as hub:
         host = town(tmp_path, hub)
         host.start()
         with Server(host.app) as server:
-            hub.poll_all(server.url, 0.1)
+            hub.poll_all(host, server.url, 0.1)
             settled(host, hub)
             play(host, hub, 4)
             settled(host, hub)
@@ -52,7 +50,7 @@ def test_day_balances_and_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert len(Account.of(again.journal.entries()).facts) == facts
         with Server(again.app) as server:
             hub.instance += "b"
-            hub.poll_all(server.url, 0.1)
+            hub.poll_all(again, server.url, 0.1)
             play(again, hub, 2)
             settled(again, hub)
             check(hub, again)
@@ -64,7 +62,3 @@ def check(hub: SmallHub, host: Host) -> None:
     assert ledger.balanced, ledger.json()
     for source in ledger.sources:
         assert source.facts > 0, source.product
-
-
-def credentials(folder: Path) -> dict[str, dict[str, httpx.Auth]]:
-    return {"chrono": {"default": Basic("hub", folder / "secrets" / "chrono" / "default")}}
