@@ -67,6 +67,8 @@ class Source:
     delivered: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    since: int = 0
+    """Raw records of answers that were served while the hub's side was read: in order, and in no other count."""
     adrift: int = 0
     """Raw records whose outcome stands nowhere."""
     events: int = 0
@@ -147,6 +149,7 @@ class Ledger:
                     "delivered": source.delivered,
                     "quarantined": dict(source.quarantined),
                     "skipped": dict(source.skipped),
+                    "since": source.since,
                     "adrift": source.adrift,
                     "events": source.events,
                     "unfounded": source.unfounded,
@@ -198,7 +201,7 @@ def reckon(
         source = Source(product)
         records = topics.raw.get(product, [])
         _answers(source, records, before, after, arrived)
-        expected = _records(source, records, topics, connector, schemas)
+        expected = _records(source, records, topics, connector, schemas, before=before, after=after)
         events = {event.id: event for event in topics.events.values() if event.product == product}
         source.events = len(events)
         source.unfounded = len(events.keys() - expected)
@@ -233,6 +236,8 @@ def _answers(source: Source, records: Sequence[Record], before: Account, after: 
     source.foreign = len(records) - len(answers)
     for answer, count in Counter(answers).items():
         entry = after.served.get(answer)
+        if answer not in served and entry is not None and entry["product"] == product:
+            source.raw -= count
         if entry is None or entry["product"] != product:
             source.unserved += count
         else:
@@ -285,12 +290,20 @@ def excused(entries: Sequence[Entry], product: str) -> dict[str, str]:
 
 
 def _records(
-    source: Source, records: Sequence[Record], topics: Topics, connector: Connector, schemas: Encoder
+    source: Source,
+    records: Sequence[Record],
+    topics: Topics,
+    connector: Connector,
+    schemas: Encoder,
+    *,
+    before: Account,
+    after: Account,
 ) -> set[str]:
     """Decide every raw record again, and look its outcome up; return the ids of all events that follow."""
     expected: set[str] = set()
     partitions: dict[int, Partition] = defaultdict(Partition)
     for record in records:
+        late = (answer := _answer(record)) is not None and answer in after.served and answer not in before.served
         decided = decide([record], partitions[record.origin.partition], connector, schemas).decisions
         here = True
         for decision in decided:
@@ -303,6 +316,8 @@ def _records(
         first = decided[0]
         if not here:
             source.adrift += 1
+        elif late:
+            source.since += 1
         elif isinstance(first, Deliver):
             source.delivered += 1
         elif isinstance(first, Quarantine):

@@ -142,6 +142,7 @@ class _Failing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        send = self._saving(send)
         path: str = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
         fault = self._simulator.faults.take(scope["method"], path)
         if fault is None:
@@ -152,6 +153,16 @@ class _Failing:
             await Response(status_code=int(fault.kind), headers=headers)(scope, receive, send)
         else:
             await self._spoil(fault, path, scope, receive, send)
+
+    def _saving(self, send: Send) -> Send:
+        """Save what a request changed before its answer goes out."""
+
+        async def saving(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await anyio.to_thread.run_sync(self._simulator.keep_if_changed)
+            await send(message)
+
+        return saving
 
     async def _spoil(self, fault: Fault, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         messages: list[Message] = []
@@ -215,8 +226,18 @@ class Simulator:
         self.app = Starlette(routes=list(self.routes()), middleware=[Middleware(_Failing, simulator=self)])
         self._calls: queue.Queue[_Callback | None] = queue.Queue()
         self._pending: dict[str, _Callback] = {}
+        self._changed = False
+        self.keep: Callable[[], None] = lambda: None
+        """Puts what `save` gives in a safe place; the host sets it."""
         self._caller: threading.Thread | None = None
         self._closing = threading.Event()
+
+    def keep_if_changed(self) -> None:
+        """Keep the state if something was said since it was last kept."""
+        if self._changed:
+            with self.lock:
+                self._changed = False
+                self.keep()
 
     def save(self) -> bytes:
         """Write down the state: every attribute of a subclass's own; people by their numbers."""
@@ -294,6 +315,7 @@ class Simulator:
         until `over`.  `after`: cannot be seen unless that fact was seen before; `unless`: is not seen if that
         fact was seen.  `observable=False` with `why`: nobody can, whatever is answered.
         """
+        self._changed = True
         fact = str(uuid4())
         fields = {"feed": feed, "key": key, "after": after, "unless": unless}
         self.journal.write(
@@ -311,6 +333,7 @@ class Simulator:
 
     def over(self, fact: str) -> None:
         """Journal that from here on no answer shows a fact."""
+        self._changed = True
         self.journal.write("over", fact=fact)
 
     def acked(self, feed: str, key: str) -> None:
@@ -401,7 +424,21 @@ class Simulator:
 
 
 _INFRASTRUCTURE = frozenset(
-    ("town", "journal", "clock", "settings", "lock", "faults", "app", "_calls", "_pending", "_caller", "_closing")
+    (
+        "town",
+        "journal",
+        "clock",
+        "settings",
+        "lock",
+        "faults",
+        "app",
+        "keep",
+        "_changed",
+        "_calls",
+        "_pending",
+        "_caller",
+        "_closing",
+    )
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ class World:
         """Restore vendors that were saved, seed the others."""
         self._states.mkdir(parents=True, exist_ok=True)
         for product, simulator in self.simulators.items():
+            simulator.keep = partial(self._save, product)
             saved = self._states / product
             if saved.exists():
                 simulator.restore(saved.read_bytes())
@@ -63,7 +65,7 @@ class World:
         simulator = self.simulators[product]
         with simulator.lock:
             result = getattr(simulator, action)(*args, **options)
-            self._save(product)
+            simulator.keep()
         return result
 
     def fail(self, product: str, path: str, kind: str, times: int = 1, **options: Any) -> None:
@@ -71,9 +73,11 @@ class World:
         self.simulators[product].faults.add(path, kind, times, **options)
 
     def _save(self, product: str) -> None:
-        half = self._states / f"{product}.half"
-        half.write_bytes(self.simulators[product].save())
-        half.replace(self._states / product)
+        simulator = self.simulators[product]
+        with simulator.lock:
+            half = self._states / f"{product}.half"
+            half.write_bytes(simulator.save())
+            half.replace(self._states / product)
 
     def linked(self) -> dict[str, set[str]]:
         """Tell which citizens asked to be linked to each subject, and did not take it back."""
