@@ -1,0 +1,1 @@
+"""Libraries: loans and holds."""

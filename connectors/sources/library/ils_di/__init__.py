@@ -1,0 +1,1 @@
+"""ILS-DI as Koha speaks it: what a patron has borrowed and reserved."""
