@@ -1,0 +1,48 @@
+"""The house keeps its shape: imports point down, generated files are fresh, nothing names this machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from hub.catalogue import ROOT
+from hub.cli.schemas import findings
+
+
+def test_imports_point_down(tmp_path: Path) -> None:
+    """The import contracts hold."""
+    ended = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_schemas_and_models_are_in_order() -> None:
+    """`hub schemas check` has nothing to report."""
+    assert list(findings()) == []
+
+
+def test_locks_name_no_address() -> None:
+    """A lock that names an index does not work behind a mirror."""
+    for path in (ROOT / "requirements").glob("*.txt"):
+        text = path.read_text("utf-8")
+        assert "://" not in text
+        assert "--index" not in text
+        pinned = [line for line in text.splitlines() if line and not line.startswith((" ", "#", "-"))]
+        assert all("==" in line for line in pinned)
+
+
+def test_every_role_of_the_settings_can_be_run() -> None:
+    """One file per role, each with its entry."""
+    from importlib import import_module
+
+    from hub.config import ROLES
+
+    for role in ROLES:
+        assert callable(import_module(f"hub.roles.{role}").run)

@@ -1,0 +1,201 @@
+"""The batch worker on a real Kafka: what it commits is done, and what fails is not committed."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import signal
+from collections.abc import Hashable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from faust.transport.drivers.aiokafka import Consumer
+from faust.types import TP
+
+from hub.kafka.fold import Reader
+from hub.kafka.produce import BatchProducer, Message, partition_of
+from hub.kafka.worker import Batch, Worker
+from hub.testing.cluster import Kafka
+
+pytestmark = pytest.mark.kafka
+COUNT = 4
+
+
+class Copy:
+    """Copies records from two topics to a third; the first topic leads."""
+
+    def __init__(self, kafka: Kafka, name: str, *, refuse_after: int | None = None) -> None:
+        self.group = f"copy.{name}"
+        self.topics = [f"lead.{name}", f"rest.{name}"]
+        self.out = f"out.{name}"
+        self.options = {"bootstrap_servers": kafka.bootstrap}
+        self.producer = BatchProducer(self.options, {self.out: COUNT})
+        self.log: list[tuple[str, int, int]] = []
+        self.folded: list[Mapping[TP, int]] = []
+        self.refuse_after = refuse_after
+
+    def lane(self, tp: TP) -> Hashable:
+        return tp.partition
+
+    def leading(self, tp: TP) -> bool:
+        return tp.topic.startswith("lead.")
+
+    async def start(self) -> None:
+        await self.producer.start()
+
+    async def stop(self) -> None:
+        await self.producer.stop()
+
+    async def fold(self, lane: Hashable, committed: Mapping[TP, int]) -> None:
+        self.folded.append(committed)
+
+    async def carry_out(self, lane: Hashable, batch: Batch) -> None:
+        for tp, records in batch.items():
+            for record in records:
+                self.log.append((tp.topic, tp.partition, record.offset))
+        if self.refuse_after is not None and len(self.log) > self.refuse_after:
+            raise RuntimeError("the broker refused")
+        await self.producer.write(
+            Message(self.out, r.key, r.value, tuple(r.headers)) for records in batch.values() for r in records
+        )
+
+
+class Nothing:
+    """Watches nothing."""
+
+    def received(self, tp: TP, records: Any) -> None: ...
+    def committed(self, tp: TP, offset: int, lag: int, lag_seconds: float) -> None: ...
+
+
+async def topics(work: Copy, records: int) -> None:
+    """Make the topics and fill them."""
+    admin = AIOKafkaAdminClient(**work.options)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, COUNT, 1) for name in (*work.topics, work.out)])
+    await admin.close()
+    producer = BatchProducer(work.options, dict.fromkeys(work.topics, COUNT))
+    await producer.start()
+    for topic in work.topics:
+        await producer.write(
+            Message(topic, f"k{n % 50}".encode(), f"{topic}/{n}".encode(), (("n", str(n).encode()),))
+            for n in range(records)
+        )
+    await producer.stop()
+
+
+async def run(work: Copy, kafka: Kafka, until: int, tmp: Any) -> Worker:
+    """Work until so many records were seen, then end as SIGTERM does."""
+    reader = Reader(work.options)
+    worker = Worker(work, {"broker": f"kafka://{kafka.bootstrap}", "datadir": str(tmp)}, Nothing(), reader)
+
+    async def stop() -> None:
+        while len(work.log) < until:
+            await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopping = asyncio.create_task(stop())
+    try:
+        await worker.run()
+    finally:
+        stopping.cancel()
+    return worker
+
+
+async def values(work: Copy) -> list[bytes]:
+    """Read everything that was written."""
+    reader = Reader(work.options)
+    return [
+        record.value
+        for number in range(COUNT)
+        async for records in reader.whole((work.out, number))
+        for record in records
+    ]
+
+
+def test_everything_is_copied_once_and_committed_at_a_stop(kafka: Kafka, tmp_path: Any) -> None:
+    """A stop commits what is done: a second run has nothing to do; the leader's backlog comes first."""
+
+    async def story() -> None:
+        work = Copy(kafka, uuid4().hex[:8])
+        await topics(work, 3000)
+        await run(work, kafka, 6000, tmp_path)
+        found = await values(work)
+        assert 6000 == len(found) == len(set(found))
+        for number in range(COUNT):
+            kinds = [topic[:4] for topic, partition, _ in work.log if partition == number]
+            assert sorted(kinds) == kinds, "leaders are done before the others start"
+            for topic in work.topics:
+                offsets = [offset for name, partition, offset in work.log if (name, partition) == (topic, number)]
+                assert sorted(offsets) == offsets
+        committed = await Reader(work.options).committed(
+            work.group, [TP(topic, number) for topic in work.topics for number in range(COUNT)]
+        )
+        assert sum(committed.values()) == 6000
+
+    asyncio.run(story())
+
+
+def test_a_failed_batch_is_not_committed(kafka: Kafka, tmp_path: Any) -> None:
+    """What raised stops the process without a commit; the next run does it all."""
+
+    async def story() -> None:
+        name = uuid4().hex[:8]
+        broken = Copy(kafka, name, refuse_after=0)
+        await topics(broken, 200)
+        with pytest.raises(RuntimeError, match="refused"):
+            await run(broken, kafka, 10**9, tmp_path)
+        committed = await Reader(broken.options).committed(
+            broken.group, [TP(topic, number) for topic in broken.topics for number in range(COUNT)]
+        )
+        assert sum(committed.values()) == 0
+        work = Copy(kafka, name)
+        await run(work, kafka, 400, tmp_path)
+        assert len(set(await values(work))) == 400
+
+    asyncio.run(story())
+
+
+def test_a_refused_produce_is_an_error_of_the_batch(kafka: Kafka) -> None:
+    """A record that the broker does not take raises: nothing is acknowledged in its place."""
+
+    async def story() -> None:
+        work = Copy(kafka, uuid4().hex[:8])
+        await topics(work, 1)
+        producer = BatchProducer(work.options, {work.out: COUNT})
+        await producer.start()
+        with pytest.raises(Exception, match="(?i)too large|size"):
+            await producer.write([Message(work.out, b"k", b"x" * 6_000_000, ())])
+        await producer.stop()
+
+    asyncio.run(story())
+
+
+def test_keys_go_where_every_stock_client_puts_them(kafka: Kafka) -> None:
+    """Our partition of a key is librdkafka's murmur2 one."""
+    from confluent_kafka import Producer
+
+    async def story() -> None:
+        work = Copy(kafka, uuid4().hex[:8])
+        await topics(work, 0)
+        stock = Producer({"bootstrap.servers": kafka.bootstrap, "partitioner": "murmur2_random"})
+        keys = [f"chrono:É{n}".encode() for n in range(60)]
+        for key in keys:
+            stock.produce(work.out, key=key, value=key)
+        stock.flush(10)
+        reader = Reader(work.options)
+        for number in range(COUNT):
+            async for records in reader.whole((work.out, number)):
+                assert {number} == {partition_of(record.key, COUNT) for record in records}
+
+    asyncio.run(story())
+
+
+def test_the_private_commit_of_faust_is_as_we_know_it() -> None:
+    """The one private call takes a mapping of partitions to offsets, and nothing else."""
+    assert list(inspect.signature(Consumer._commit).parameters) == ["self", "offsets"]
+    assert inspect.iscoroutinefunction(Consumer._commit)
+    assert TopicPartition("a", 1) == TP("a", 1)

@@ -1,0 +1,155 @@
+"""A school day with kills: whatever dies in its middle, the ledger balances, and nothing is left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from hub.config import ROLES
+
+pytestmark = [pytest.mark.kill, pytest.mark.kafka, pytest.mark.timeout(280)]
+DAY_SECONDS = 45
+
+
+class Running:
+    """A demo in a folder of its own; every process of it carries a mark."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mark = uuid4().hex
+        self.output = folder / "output.txt"
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hub.cli", "demo", "--once", "--families", "40", "--seconds", str(DAY_SECONDS)],
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "HUB_RUN_ID": self.mark},
+            )
+
+    def text(self) -> str:
+        """Return what was printed."""
+        return self.output.read_text("utf-8", "replace")
+
+    def await_day(self) -> None:
+        """Wait until the story has begun."""
+        limit = time.monotonic() + 90
+        while "School day" not in self.text():
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < limit, self.text()
+            time.sleep(0.2)
+
+    def alive(self) -> list[str]:
+        """Find every process that carries the mark."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    if f"HUB_RUN_ID={self.mark}".encode() in (entry / "environ").read_bytes():
+                        found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
+                except OSError:
+                    continue
+        return found
+
+    def pid_of(self, role: str) -> int | None:
+        """Look up a role's process."""
+        try:
+            listed = json.loads((self.folder / ".hub" / "run" / "roles.json").read_text("utf-8"))
+            return int(listed[role]["pid"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def broker(self) -> int:
+        """Find the broker's process."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    line = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if b"kafka.Kafka" in line and str(self.folder).encode() in line:
+                    return int(entry.name)
+        raise AssertionError("no broker")
+
+
+@pytest.fixture
+def day(tmp_path: Path) -> Iterator[Running]:
+    """Begin a day, and prove that nothing of it is left."""
+    running = Running(tmp_path)
+    running.await_day()
+    yield running
+    if running.process.poll() is None:
+        running.process.terminate()
+        running.process.wait(60)
+    limit = time.monotonic() + 10
+    while running.alive() and time.monotonic() < limit:
+        time.sleep(0.2)
+    assert running.alive() == []
+
+
+def during(action: Callable[[], None]) -> threading.Thread:
+    """Do something beside the day."""
+    thread = threading.Thread(target=action, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_each_role_is_killed_and_the_ledger_balances(day: Running) -> None:
+    """Kill -9 of each of the six roles, one after another, in the middle of the day."""
+    killed: list[str] = []
+
+    def kill_all() -> None:
+        time.sleep(5)
+        for role in (*ROLES, "normalise", "project"):
+            pid = day.pid_of(role)
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(role)
+            time.sleep(4)
+
+    killing = during(kill_all)
+    assert day.process.wait(250) == 0, day.text()
+    killing.join(5)
+    assert set(ROLES) <= set(killed)
+    assert "difference 0" in day.text()
+
+
+def test_the_broker_is_away_for_half_a_minute_and_the_ledger_balances(day: Running) -> None:
+    """A broker that answers nothing for 30 s stops nobody and loses nothing."""
+
+    def freeze() -> None:
+        time.sleep(6)
+        pid = day.broker()
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(30)
+        os.kill(pid, signal.SIGCONT)
+
+    freezing = during(freeze)
+    assert day.process.wait(250) == 0, day.text()
+    freezing.join(5)
+    assert "difference 0" in day.text()
+
+
+def test_nothing_outlives_a_killed_demo(day: Running) -> None:
+    """Kill -9 of the demo itself: the kernel ends its children, and the next start goes on."""
+    day.process.kill()
+    day.process.wait()
+    limit = time.monotonic() + 10
+    while day.alive() and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert day.alive() == []
+    again = Running(day.folder)
+    again.await_day()
+    again.process.terminate()
+    again.process.wait(60)
+    assert again.alive() == []
