@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hub.catalogue import ROOT
 from hub.cli.ledger import settle, show
 from hub.config import ROLES, Settings, load
 from hub.kafka import topics
@@ -32,6 +34,7 @@ from hub.roles.runtime import store_url, topic_plan
 from hub.store import Store
 from hub.testing.cluster import Kafka
 from hub.testing.story import Stopwatch, Times, percentile, tell
+from hub.web.tokens import hash_of
 
 HOME = Path(".hub")
 CONFIG = HOME / "config" / "demo.toml"
@@ -40,6 +43,9 @@ RUN = HOME / "run"
 TOWN = HOME / "town"
 JOURNAL = TOWN / "journal.jsonl"
 POLL_SECONDS = 1.0
+SUBSCRIBER = LOGS / "subscriber.log"
+TOKEN = RUN / "demo.token"
+"""The demo's own API token; the hub keeps its hash."""
 PATIENCE = 6.0
 """Seconds after which a step is told even if not all of its facts have arrived: some never will."""
 
@@ -61,6 +67,7 @@ class Demo:
     town: httpx.Client = field(init=False)
     settings: Settings = field(init=False)
     store: Store = field(init=False)
+    subscriber: Popen[bytes] = field(init=False)
     kafka: Kafka | None = None
     children: dict[str, Popen[bytes]] = field(default_factory=dict)
 
@@ -128,8 +135,9 @@ def _play(demo: Demo, *, once: bool, families: int, seconds: int) -> int:
         _measure(demo, since)
         ledger = settle(demo.settings, JOURNAL, 60.0)
         show(ledger, console)
-        _tell_mails(demo)
         console.print()
+        _tell_mails(demo)
+        _tell_subscriber(demo)
         _tell_addresses(demo, about)
         if not once:
             demo.town.post("/town/quiet", params={"on": "1"})
@@ -190,6 +198,15 @@ def _start_everything(demo: Demo, running: ExitStack, families: int) -> None:
         demo.wait("The hub", _all_ready, 60, LOGS)
         demo.store = Store(store_url(demo.settings))
         running.callback(demo.store.close)
+        SUBSCRIBER.unlink(missing_ok=True)
+        script = [
+            sys.executable,
+            str(ROOT / "examples" / "subscriber.py"),
+            kafka.bootstrap,
+            demo.settings.web.public_url,
+        ]
+        demo.subscriber = spawn(script, log=SUBSCRIBER)
+        running.callback(end, demo.subscriber, 5.0)
 
 
 def _settings(bootstrap: str, web_port: int, smtp_port: int, vendors: Mapping[str, Any]) -> dict[str, Any]:
@@ -339,7 +356,38 @@ def _measure(demo: Demo, since: int) -> None:
     )
 
 
+def _tell_subscriber(demo: Demo) -> None:
+    """Show what a service saw that follows citizens with nothing but a stock client."""
+    lines = SUBSCRIBER.read_text("utf-8").splitlines() if SUBSCRIBER.exists() else []
+    if demo.subscriber.poll() is not None:
+        demo.console.print(
+            f"[red]examples/subscriber.py ended with {demo.subscriber.returncode}; see {SUBSCRIBER}[/red]"
+        )
+        return
+    demo.console.print(
+        f"examples/subscriber.py, a stock Confluent client, saw {len(lines)} events of citizens; the last:"
+    )
+    for line in lines[-3:]:
+        demo.console.print(f"  {escape(line)}", highlight=False)
+    demo.console.print()
+
+
+def _token(settings: Settings) -> None:
+    """Give the demo a token, once, as `hub token new` does for any service."""
+    path = settings.web.tokens_file
+    text = path.read_text("utf-8") if path.exists() else ""
+    if "[demo]" in text and TOKEN.exists():
+        return
+    secret = secrets.token_urlsafe(32)
+    TOKEN.touch(0o600)
+    TOKEN.write_text(secret, "utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
+    path.write_text(f'[demo]\nsha256 = "{hash_of(secret)}"\nscopes = ["account:read"]\n', "utf-8")
+
+
 def _tell_mails(demo: Demo) -> None:
+    demo.console.print("What the mail server took:")
     mails = demo.town.get("/town/mails").json()
     kinds: dict[str, int] = {}
     for mail in mails:
@@ -351,12 +399,17 @@ def _tell_mails(demo: Demo) -> None:
 def _tell_addresses(demo: Demo, about: Mapping[str, Any]) -> None:
     url = demo.settings.web.public_url
     reader = about["reader"]
+    _token(demo.settings)
     token = demo.store.make_login(reader["citizen"], datetime.now(UTC))
     rows = [
         (f"Account of {reader['name']} (link for one login)", f"{url}/connexion/{token}"),
         ("Operations", f"{url}/operations"),
         *((f"Metrics of {role}", f"http://127.0.0.1:{port}/metrics") for role, port in sorted(_roles().items())),
-        ("API", f"curl {url}/subjects"),
     ]
     for name, address in rows:
         demo.console.print(f"  {name:<48} {address}", highlight=False, soft_wrap=True)
+    demo.console.print(
+        f'\n  curl -H "Authorization: Bearer $(cat {TOKEN})" {url}/api/v1/accounts/{reader["citizen"]}',
+        highlight=False,
+        soft_wrap=True,
+    )

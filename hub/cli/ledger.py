@@ -106,6 +106,8 @@ def show(ledger: Ledger, console: Console) -> None:
         f"{mails.taken} taken by the mail server; difference {_coloured(mails.difference)}"
     )
     for source in ledger.sources:
+        if source.foreign:
+            console.print(f"  {source.product}: raw without the name of an answer: {source.foreign}", highlight=False)
         for title, counts in (
             ("not in raw", source.excused),
             ("set aside", source.quarantined),
