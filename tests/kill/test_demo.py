@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from hub.config import ROLES
@@ -69,6 +70,11 @@ class Running:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
+    def note(self, what: str, **more: str) -> None:
+        """Write into the town's journal what is broken on purpose: it excuses what it explains."""
+        ports = json.loads((self.folder / ".hub" / "town" / "ports.json").read_text("utf-8"))
+        httpx.post(f"http://127.0.0.1:{ports['http']}/town/note", json={"what": what, **more}).raise_for_status()
+
     def broker(self) -> int:
         """Find the broker's process."""
         for entry in Path("/proc").iterdir():
@@ -113,6 +119,7 @@ def test_each_role_is_killed_and_the_ledger_balances(day: Running) -> None:
         for role in (*ROLES, "normalise", "project"):
             pid = day.pid_of(role)
             if pid is not None:
+                day.note("killed", role=role)
                 os.kill(pid, signal.SIGKILL)
                 killed.append(role)
             time.sleep(4)
@@ -130,9 +137,11 @@ def test_the_broker_is_away_for_half_a_minute_and_the_ledger_balances(day: Runni
     def freeze() -> None:
         time.sleep(6)
         pid = day.broker()
+        day.note("broker_away")
         os.kill(pid, signal.SIGSTOP)
         time.sleep(30)
         os.kill(pid, signal.SIGCONT)
+        day.note("broker_back")
 
     freezing = during(freeze)
     assert day.process.wait(250) == 0, day.text()
