@@ -239,6 +239,58 @@ def library(world: World) -> Chapter:
     yield Step("17:25", f"{late.name}, not linked any more, borrows and returns", behind_the_back)
 
 
+def transport(_world: World) -> Chapter:
+    """Let lines be disturbed and free again; let snapshots break off and shrink."""
+    path = "/dyn/evtTC"
+
+    def publish(name: str, lines: tuple[str, ...], title: str, kind: str, hours: int | None) -> Callable[[World], None]:
+        def do(w: World) -> None:
+            end = None if hours is None else w.clock() + timedelta(hours=hours)
+            w.remembered[name] = w.act("metromobilite", "publish", lines=lines, title=title, kind=kind, end=end)
+
+        return do
+
+    def gone_at_once(w: World) -> None:
+        vendor: Any = w.simulators["metromobilite"]
+        with vendor.lock:
+            w.act("metromobilite", "end", w.act("metromobilite", "publish", lines=("SEM:13",), title="Fausse alerte"))
+
+    def nonsense(w: World) -> None:
+        vendor: Any = w.simulators["metromobilite"]
+        if not vendor.garbled:
+            w.act("metromobilite", "babble")
+
+    yield Step(
+        "07:50",
+        "A burst pipe stops line C5",
+        publish("pipe", ("SEM:C5",), "Rupture de canalisation", "restriction_ltc", None),
+    )
+    yield Step(
+        "08:45",
+        "Works begin on tram A, until the evening",
+        publish("works", ("SEM:A",), "Travaux de voie", "chantier", 12),
+    )
+    yield Step(
+        "10:10",
+        "The burst pipe concerns line 48 too",
+        lambda w: w.act("metromobilite", "update", w.remembered["pipe"], lines=("SEM:C5", "SEM:48")),
+    )
+    yield Step(
+        "10:30", "A snapshot of disruptions breaks off half-way", lambda w: w.fail("metromobilite", path, "truncate")
+    )
+    yield Step(
+        "12:30", "Nearly all disruptions are missing from a snapshot", lambda w: w.act("metromobilite", "shrink")
+    )
+    yield Step("12:55", "A false alarm is taken back before anybody asks", gone_at_once)
+    yield Step("14:05", "One disruption that nobody can read, for ever", nonsense)
+    yield Step(
+        "16:20",
+        "The pipe is mended: the disruption just disappears",
+        lambda w: w.act("metromobilite", "end", w.remembered["pipe"]),
+    )
+    yield Step("17:30", "Tram A runs again", lambda w: w.act("metromobilite", "end", w.remembered["works"]))
+
+
 def canteen(world: World) -> Chapter:
     """Let linked children be booked, eat, stay away; lose some callbacks, and let some overtake a poll."""
     town = world.town
@@ -262,6 +314,7 @@ def canteen(world: World) -> Chapter:
             booking(w, child)
 
     yield Step("07:32", "The canteen takes the day's bookings", book_all)
+    yield Step("11:45", "The mail server says: try again later", lambda w: w.mailbox.fail("451", 2))
     yield Step(
         "08:20",
         "Camille Charvet cancels Zoé's meal of tomorrow: a callback",
@@ -341,15 +394,26 @@ def booking_of(world: World, child: Child, day: Any) -> int:
 
 
 def quiet_tick(world: World) -> None:
-    """Let one small thing happen."""
-    reader: Person = world.town.cast.reader
-    chance = world.chance
-    if "publik" in world.simulators and chance.random() < 0.5:
-        world.act("publik", "preferences", reader, reader.email, lines=reader.lines)
+    """Let one small thing happen somewhere."""
+    reader = world.town.cast.reader
+    small: list[Callable[[], Any]] = []
+    if "hubee" in world.simulators:
+        small.append(lambda: world.act("hubee", "demand", world.chance.choice(world.town.readers)))
+    if "ils_di" in world.simulators:
+        small.append(lambda: world.act("ils_di", "lend", reader))
+    if "metromobilite" in world.simulators:
+        vendor: Any = world.simulators["metromobilite"]
+        small.append(lambda: world.act("metromobilite", "update", world.chance.choice(vendor.current())))
+    if "chrono" in world.simulators:
+        later = school_days(world.clock.today + timedelta(days=7 + world.chance.randint(0, 60)), 1)[0]
+        small.append(lambda: world.act("chrono", "book", reader.children[0], later))
+    if small:
+        world.chance.choice(small)()
 
 
 CHAPTERS: dict[str, Callable[[World], Chapter]] = {
     "hubee": registry,
+    "metromobilite": transport,
     "ils_di": library,
     "publik": portal,
     "chrono": canteen,
