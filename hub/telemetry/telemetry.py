@@ -91,6 +91,14 @@ class Telemetry:
             registry=self.registry,
         )
         self.up.labels(self.role).set(0)
+        self.failures.labels(self.role)
+        for what in ("kafka", "database"):
+            self.waiting.labels(what)
+        for result in ("inserted", "replaced", "ignored"):
+            self.entries.labels(result)
+        for channel in ("mail", "identity"):
+            for result in ("sent", "later", "refused"):
+                self.delivered.labels(channel, result)
 
     def _initialise(self, product: str) -> None:
         self.decided.labels(product, "deliver", "")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,7 +17,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from hub.catalogue import ROOT
 from hub.config import ROLES
+from hub.testing.monitoring import exposed, missing, panels, rules
 
 pytestmark = [pytest.mark.kill, pytest.mark.kafka, pytest.mark.timeout(280)]
 DAY_SECONDS = 45
@@ -108,6 +111,23 @@ def during(action: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=action, daemon=True)
     thread.start()
     return thread
+
+
+def test_rules_and_panels_ask_for_what_the_running_hub_tells(day: Running) -> None:
+    """Every selector of every alert and of the dashboard is exposed by one of the roles."""
+    targets = json.loads((day.folder / ".hub" / "run" / "prometheus.json").read_text("utf-8"))
+    limit = time.monotonic() + DAY_SECONDS - 10
+    problems = ["nothing was scraped"]
+    # Some labels only show once something has happened: the day needs a moment.
+    while problems and time.monotonic() < limit and "difference" not in day.text():
+        time.sleep(2)
+        texts = []
+        for target in targets:
+            with urllib.request.urlopen(f"http://{target['targets'][0]}/metrics", timeout=5) as answer:
+                texts.append(answer.read().decode())
+        asked = (*rules(ROOT / "deploy/prometheus/alerts.yml"), *panels(ROOT / "deploy/grafana/hub.json"))
+        problems = missing(asked, exposed(texts))
+    assert problems == []
 
 
 def test_each_role_is_killed_and_the_ledger_balances(day: Running) -> None:
