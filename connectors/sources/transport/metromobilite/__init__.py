@@ -1,0 +1,1 @@
+"""The "M" feed of the Grenoble area: disruptions of public transport."""
