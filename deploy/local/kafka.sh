@@ -23,7 +23,10 @@ libs=.hub/kafka/libs
 rm -rf "$libs"
 mkdir -p "$libs"
 echo "Fetching Apache Kafka by Maven ..."
-mvn --batch-mode --quiet --file deploy/local/pom.xml dependency:copy-dependencies \
+with_us=()
+# Linux: Maven ends with this script, even when it is killed.
+if setpriv --version > /dev/null 2>&1; then with_us=(setpriv --pdeathsig KILL); fi
+"${with_us[@]}" mvn --batch-mode --quiet --file deploy/local/pom.xml dependency:copy-dependencies \
   -DoutputDirectory="$PWD/$libs" -DincludeScope=runtime
 list=$PWD/deploy/local/kafka-jars.sha256
 if [ "${1:-}" = "--write-list" ]; then
