@@ -107,6 +107,7 @@ def load(path: Path) -> Connector:
         },
         poll=getattr(source, "poll", None),
         receive=getattr(source, "receive", None),
+        dress=getattr(source, "dress", None),
     )
 
 

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from hub import catalogue
 from hub.model.connector import Connector
-from hub.model.errors import Code
+from hub.model.errors import Code, Stage
 from hub.pipeline.process import process
 from hub.testing.samples import record, told
 
@@ -67,11 +67,19 @@ def _feeds(connector: Connector, feed: str | None) -> list[str]:
 
 
 def _decide(connector: Connector, feed: str, path: Path, state: bytes | None) -> dict[str, Any]:
-    return told(process(record(connector, feed, path.read_bytes()), connector, catalogue.schemas(), state))
+    data = path.read_bytes()
+    result = told(process(record(connector, feed, data), connector, catalogue.schemas(), state))
+    stage = result["decisions"][0].get("stage")
+    if connector.dress is not None and stage in (Stage.DECODE, Stage.VALIDATE):
+        dressed = record(connector, feed, connector.dress(path.name, data))
+        inner = told(process(dressed, connector, catalogue.schemas(), state))
+        return {**inner, "dressed": True}
+    return result
 
 
 def _tell(console: Console, path: Path, feed: str, result: dict[str, Any], *, short: bool) -> None:
-    console.print(f"[bold]{escape(str(path))}[/] as {feed}")
+    dressed = ", taken as the payload of one" if result.get("dressed") else ""
+    console.print(f"[bold]{escape(str(path))}[/] as {feed}{dressed}")
     for decision in result["decisions"]:
         if "deliver" in decision:
             console.print(

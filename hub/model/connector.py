@@ -139,6 +139,8 @@ class Connector:
     feeds: Mapping[str, Feed]
     poll: Callable[[Cursor, Mapping[str, str]], Intake] | None = None
     receive: Callable[[Call], Emit | Refusal] | None = None
+    dress: Callable[[str, bytes], bytes] | None = None
+    """`(file name, bytes) -> record`: makes a record of a bare payload, for trying one out."""
 
     @property
     def zone(self) -> ZoneInfo:

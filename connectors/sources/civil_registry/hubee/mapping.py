@@ -124,8 +124,9 @@ def _payload(envelope: Envelope) -> RecordDemand | DeathDeclaration:
         except (binascii.Error, ValueError):
             raise Invalid("base64", fields=("attachments.content",)) from None
         if name.endswith(".json"):
-            json(data)
-            others.append("JSON document")
+            document = json(data)
+            absence = isinstance(document, dict) and "PERIODE_FORM" in document
+            others.append("holiday absence" if absence else "unknown JSON document")
             continue
         document = xml(data)
         root, content = next(iter(document.items()))

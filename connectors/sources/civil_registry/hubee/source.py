@@ -32,6 +32,16 @@ def poll(_cursor: Cursor, settings: Mapping[str, str]) -> Intake:
         yield from _Queue(procedure.strip(), settings).read()
 
 
+def dress(name: str, data: bytes) -> bytes:
+    """Put a bare payload into the envelope of an invented case, so that it can be tried out."""
+    nobody = "00000000-0000-4000-8000-000000000000"
+    moment = "2026-03-10T07:40:00+00:00"
+    notification = {"id": nobody, "processCode": "unknown", "caseId": nobody, "eventId": None, "dateTime": moment}
+    case = {"id": nobody, "status": "HUBEE_NOTIFIED", "externalId": "unknown", "createDateTime": moment, "events": []}
+    attachment = {"id": nobody, "fileName": name, "content": base64.b64encode(data).decode()}
+    return json.dumps({"notification": notification, "case": case, "attachments": [attachment]}).encode()
+
+
 class _Queue:
     """The queue of one procedure, with its own credentials."""
 
