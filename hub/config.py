@@ -12,11 +12,13 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hub.catalogue import ROOT
+from hub.model.connector import Connector
 
 PREFIX = "HUB__"
 ROLES = ("intake", "normalise", "identify", "project", "deliver", "web")
@@ -56,6 +58,17 @@ class Store(_Section):
     """SQLAlchemy URL, SQLite or PostgreSQL; a password belongs into `password_file`."""
     password_file: Path | None = None
     """File with the database password."""
+
+    @field_validator("url")
+    @classmethod
+    def _without_password(cls, value: str) -> str:
+        try:
+            secret = urlsplit(value).password
+        except ValueError:
+            raise ValueError("not a URL; write sqlite:///path or postgresql+psycopg://user@host/name") from None
+        if secret is not None:
+            raise ValueError("holds a password; write it into a file and name that as store.password_file")
+        return value
 
 
 class Web(_Section):
@@ -132,6 +145,14 @@ class Credential(_Section):
     """Token endpoint, absolute."""
     scope: str = ""
     """OAuth2 scope."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"oauth2": ("client_id", "token_url"), "basic": ("client_id",), "bearer": ()}[self.kind]
+        missing = [name for name in needed if not getattr(self, name)]
+        if missing:
+            raise ValueError(f"{self.kind} needs {' and '.join(missing)}; add it")
+        return self
 
 
 class Source(_Section):
@@ -231,7 +252,46 @@ def check_files(settings: Settings) -> list[str]:
         # The discovery list and the tokens are written by the hub itself.
         own = key in ("telemetry.discovery_file", "web.tokens_file")
         if key.endswith("_file") and value is not None and not own and not Path(value).is_file():
-            problems.append(f"{key}: no file {value}; write the secret into it, readable by the hub alone")
+            content = "certificates" if key.endswith("ca_file") else "secret"
+            problems.append(f"{key}: no file {value}; write the {content} into it, readable by the hub alone")
+    return problems
+
+
+def check_connectors(loaded: Loaded, connectors: Mapping[str, Connector]) -> list[str]:
+    """Return what does not fit between the settings of connectors and their manifests, one line each."""
+    problems = []
+    for product, source in loaded.settings.connectors.items():
+        key = f"connectors.{product}"
+        where = f"(set in {_origin(key, loaded.origins)})"
+        if product not in connectors:
+            problems.append(f"{key}: no such connector {where}; there are {', '.join(sorted(connectors))}")
+        elif source.enabled:
+            problems.extend(f"{key}.{problem} {where}" for problem in _misfits(source, connectors[product]))
+    return problems
+
+
+def _misfits(source: Source, connector: Connector) -> list[str]:
+    manifest = connector.manifest
+    problems = [
+        f"settings.{name}: no such setting; see docs/reference/connectors.md"
+        for name in sorted(source.settings.keys() - manifest.settings.keys())
+    ]
+    if source.base_url:
+        for name, text in manifest.settings.items():
+            if name not in source.settings and not text.startswith("optional: "):
+                problems.append(f"settings.{name}: is missing; add it: {text[:1].lower()}{text[1:]}")
+    for name, credential in source.credentials.items():
+        if manifest.credentials.get(name) == "hmac":
+            problems.append(f"credentials.{name}: is the secret of incoming calls; name it as hook_secret_file")
+        elif name not in manifest.credentials:
+            problems.append(f"credentials.{name}: no such credential; see docs/reference/connectors.md")
+        elif credential.kind != manifest.credentials[name]:
+            problems.append(f"credentials.{name}.kind: must be {manifest.credentials[name]!r}; write that")
+    styles = {feed.manifest.style for feed in connector.feeds.values()}
+    if "webhook" not in styles and not source.base_url:
+        problems.append("base_url: is missing, and nothing else brings records; add it")
+    if styles == {"webhook"} and source.hook_secret_file is None:
+        problems.append("hook_secret_file: is missing, and nobody could call; add it")
     return problems
 
 
@@ -263,6 +323,7 @@ def _merge(into: dict[str, Any], what: Mapping[str, Any], origin: str, origins: 
             below = into.setdefault(key, {})
             if not isinstance(below, dict):
                 raise ConfigError(f"{here}: a table in {origin}, a value before; write one of them")
+            origins.setdefault(here, origin)
             _merge(below, value, origin, origins, here)
         else:
             into[key] = value
@@ -292,4 +353,5 @@ def _remedy(problem: Any) -> str:
         return "no such setting; see docs/reference/configuration.md"
     if problem["type"] == "missing":
         return "is missing; add it"
-    return str(problem["msg"][:1].lower() + problem["msg"][1:])
+    told = str(problem["msg"]).removeprefix("Value error, ")
+    return told[:1].lower() + told[1:]

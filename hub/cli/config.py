@@ -7,8 +7,9 @@ import sys
 
 import click
 
+from hub import catalogue
 from hub.cli.main import Environment
-from hub.config import check_files, leaves
+from hub.config import check_connectors, check_files, leaves
 
 
 @click.group("config")
@@ -34,12 +35,14 @@ def show(environment: Environment, origin: bool, as_json: bool) -> None:
 
 
 @command.command()
+@click.option("--json", "as_json", is_flag=True)
 @click.pass_obj
-def check(environment: Environment) -> None:
-    """Check values and the files that they name; exit code 1 when something is missing."""
-    problems = check_files(environment.load().settings)
-    for problem in problems:
-        click.echo(problem)
-    if not problems:
-        click.echo("config: nothing to report")
+def check(environment: Environment, as_json: bool) -> None:
+    """Check values, what connectors need, and the files that are named; exit code 1 when something is wrong."""
+    loaded = environment.load()
+    problems = [*check_connectors(loaded, catalogue.connectors()), *check_files(loaded.settings)]
+    if as_json:
+        click.echo(json.dumps(problems))
+    else:
+        click.echo("\n".join(problems) or "config: nothing to report")
     sys.exit(1 if problems else 0)

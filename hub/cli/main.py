@@ -8,10 +8,13 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hub import __version__
+from hub.avro.parse import BrokenSchema
+from hub.catalogue import BrokenConnector
 from hub.config import ConfigError, Loaded, load
 
 _HERE = Path(__file__).parent
@@ -31,6 +34,14 @@ class _Commands(click.Group):
             return None
         command: click.Command = import_module(f"hub.cli.{name}").command
         return command
+
+    def invoke(self, context: click.Context) -> Any:
+        """Tell in one line when a folder or schema of this checkout does not hold together."""
+        try:
+            return super().invoke(context)
+        except (BrokenConnector, BrokenSchema) as error:
+            print(f"hub: {error}", file=sys.stderr)
+            raise SystemExit(1) from None
 
 
 class Environment:

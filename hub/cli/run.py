@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
+from hub import catalogue
 from hub.cli.main import Environment
-from hub.config import ROLES, check_files
+from hub.config import ROLES, check_connectors, check_files
 from hub.roles.supervisor import supervise
 
 
@@ -25,10 +26,13 @@ def command(environment: Environment, roles: tuple[str, ...], logs: Path | None)
     One role runs in this process; several run as children that are started again when they end.
     """
     loaded = environment.load()
-    problems = check_files(loaded.settings)
-    if problems:
-        click.echo(f"hub run: {problems[0]}", err=True)
-        sys.exit(3)
+    for code, problems in (
+        (2, check_connectors(loaded, catalogue.connectors())),
+        (3, check_files(loaded.settings)),
+    ):
+        if problems:
+            click.echo(f"hub run: {problems[0]}", err=True)
+            sys.exit(code)
     if len(roles) == 1:
         import_module(f"hub.roles.{roles[0]}").run(loaded.settings)
         return

@@ -90,7 +90,7 @@ class Manifest(BaseModel):
     poll_seconds: float = Field(default=60.0, gt=0)
     """Pause between two polls, unless the settings say otherwise."""
     settings: Mapping[str, str] = Field(default_factory=dict)
-    """Settings that the source needs beside `base_url`, each with what it means."""
+    """Settings that the source needs beside `base_url`, each with its meaning; `optional: ` if it may be left out."""
     credentials: Mapping[str, str] = Field(default_factory=dict)
     """Named credentials that the source uses, each with its kind: `oauth2`, `basic`, `bearer`, `hmac`."""
     documentation: str = ""

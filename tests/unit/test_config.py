@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.config import ConfigError, check_files, load
+from hub import catalogue
+from hub.config import ConfigError, check_connectors, check_files, load
 
 
 @pytest.fixture
@@ -38,6 +39,15 @@ def test_later_layers_win_and_are_remembered(folder: Path) -> None:
         (None, ["web.port=high"], {}, ["web.port", "integer"]),
         (None, ["kafka"], {}, ["not key=value"]),
         ("nowhere", [], {}, ["nowhere.toml", "create it"]),
+        (None, ["store.url=postgresql://hub:geheim@host/hub"], {}, ["store.url", "store.password_file"]),
+        (None, [], {"HUB__KAFKA": "x"}, ["kafka", "HUB__KAFKA", "dictionary"]),
+        (None, ["kafka.bootstrap.port=1"], {}, ["--set kafka.bootstrap.port", "bootstrap is a value"]),
+        (
+            None,
+            ["connectors.hubee.credentials.a.kind=oauth2", "connectors.hubee.credentials.a.secret_file=s"],
+            {},
+            ["connectors.hubee.credentials.a", "client_id and token_url", "add it"],
+        ),
     ],
 )
 def test_wrong_settings_are_told_in_one_line(
@@ -48,9 +58,47 @@ def test_wrong_settings_are_told_in_one_line(
         load(env, sets, environment=environment, folder=folder)
     assert "\n" not in str(caught.value)
     assert all(word in str(caught.value) for word in words)
+    assert "geheim" not in str(caught.value)
 
 
 def test_a_missing_secret_is_named(folder: Path) -> None:
     """A secret that is not there is named by key and file."""
     loaded = load(None, ["kafka.password_file=/nowhere/secret"], environment={}, folder=folder)
     assert [line.split(":")[0] for line in check_files(loaded.settings)] == ["kafka.password_file"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[connectors.nobody]", ["connectors.nobody: no such connector", "hubee"]),
+        ('[connectors.hubee]\nbase_url = "http://a"', ["connectors.hubee.settings.procedures: is missing"]),
+        ('[connectors.hubee]\n[connectors.hubee.settings]\nspeed = "1"', ["settings.speed: no such setting"]),
+        ('[connectors.ils_di]\nbase_url = ""', ["connectors.ils_di.base_url: is missing"]),
+        ("[connectors.publik]", ["connectors.publik.hook_secret_file: is missing"]),
+        (
+            '[connectors.chrono]\n[connectors.chrono.credentials.default]\nkind = "bearer"\nsecret_file = "s"',
+            ["connectors.chrono.credentials.default.kind: must be 'basic'"],
+        ),
+    ],
+)
+def test_what_does_not_fit_a_connector_is_told_with_its_file(folder: Path, text: str, words: list[str]) -> None:
+    """Key, file and remedy, on one line."""
+    path = folder / "misfit.toml"
+    path.write_text(text, "utf-8")
+    problems = check_connectors(load("misfit", environment={}, folder=folder), catalogue.connectors())
+    assert problems
+    assert "\n" not in problems[0]
+    assert all(word in problems[0] for word in words)
+    assert str(path) in problems[0]
+
+
+def test_a_switched_off_connector_needs_nothing(folder: Path) -> None:
+    """What is not used is not asked for."""
+    loaded = load(None, ["connectors.hubee.enabled=false"], environment={}, folder=folder)
+    assert check_connectors(loaded, catalogue.connectors()) == []
+
+
+def test_the_example_of_a_city_fits() -> None:
+    """What is shown to copy is read and fits the connectors."""
+    loaded = load("city.example", environment={})
+    assert check_connectors(loaded, catalogue.connectors()) == []
