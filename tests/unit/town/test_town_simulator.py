@@ -136,7 +136,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(settings: dict[str, str]) -> Iterator[type[Hub]]:
     server = HTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     settings["hooks_url"] = f"http://127.0.0.1:{server.server_port}/hooks/echo"
     Hub.statuses, Hub.got = [], []
