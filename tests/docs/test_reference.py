@@ -11,9 +11,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from hub import catalogue
 from hub.catalogue import ROOT
 from hub.cli import docs
 from hub.cli.main import main
+from hub.config import check_connectors, load
 
 GUIDES = [
     ROOT / "README.md",
@@ -116,3 +118,17 @@ def _follow(command: click.Command, words: list[str], line: str) -> None:
             assert below is not None, f"{line}: {word}"
             _follow(below, list(rest), line)
             return
+
+
+def test_settings_shown_in_guides_are_settings(tmp_path: Path) -> None:
+    """The TOML of the guides, put together, loads."""
+    blocks = [
+        block
+        for page in GUIDES
+        for block in re.findall(r"^```toml\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    ]
+    assert blocks
+    (tmp_path / "city.toml").write_text("\n".join(blocks), "utf-8")
+    loaded = load(str(tmp_path / "city.toml"), environment={}, folder=tmp_path)
+    assert loaded.settings.kafka.size == "town"
+    assert not check_connectors(loaded, catalogue.connectors())
