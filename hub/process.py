@@ -1,7 +1,6 @@
 """Child processes that do not outlive their parent, whatever ends it.
 
-On Linux the kernel tells the child (`PR_SET_PDEATHSIG`); elsewhere a child that is left alone ends when it
-next looks.
+On Linux the kernel ends the child (`PR_SET_PDEATHSIG`); elsewhere only an orderly stop of the parent does.
 """
 
 from __future__ import annotations

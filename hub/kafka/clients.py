@@ -104,7 +104,7 @@ def wait_for_broker(
             return True
         told = True
         waiting(time.monotonic() - started, reason)
-        time.sleep(min(0.5 + (time.monotonic() - started) / 4, 5.0))
+        (stop.wait if stop is not None else time.sleep)(min(0.5 + (time.monotonic() - started) / 4, 5.0))
     return False
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import random
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub.config import Settings
-from hub.process import end, free_port, spawn, stop_requested
+from hub.process import end, free_port, is_free, spawn, stop_requested
 
 DRAIN_SECONDS = 15.0
 HUNG_SECONDS = 30.0
@@ -27,6 +27,7 @@ LONGEST_PAUSE = 30.0
 @dataclass
 class _Child:
     role: str
+    host: str
     port: int
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -36,11 +37,10 @@ class _Child:
 
 
 def supervise(roles: Sequence[str], settings: Settings, env: str | None, sets: Sequence[str], logs: Path | None) -> int:
-    """Run until SIGTERM; return 3 when a child says that something outside has to be put right, else 0."""
+    """Run until SIGTERM; return 2 or 3 when a child says that something has to be put right, else 0."""
     stop = stop_requested()
-    children = [_Child(role, free_port()) for role in roles]
+    children = [_Child(role, _reachable(settings.telemetry.host), free_port()) for role in roles]
     _write_discovery(settings, children)
-    code = 0
     try:
         while not stop.is_set():
             for child in children:
@@ -52,19 +52,27 @@ def supervise(roles: Sequence[str], settings: Settings, env: str | None, sets: S
                 ended = child.process.poll()
                 if ended is None:
                     _watch(child)
-                elif ended == 3:
+                elif ended in (2, 3):
                     # The child has said in one line what is wrong; starting it again says nothing new.
-                    return 3
+                    return ended
                 else:
                     _plan_restart(child, ended)
             stop.wait(0.1)
     finally:
         _end_all(children)
         settings.telemetry.discovery_file.unlink(missing_ok=True)
-    return code
+    return 0
+
+
+def _reachable(host: str) -> str:
+    """Return where to ask what listens there: a server on all addresses is asked on loopback."""
+    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
 
 
 def _start(child: _Child, env: str | None, sets: Sequence[str], logs: Path | None) -> None:
+    if not is_free(child.port):
+        # Somebody took it meanwhile; else the role keeps its address over restarts.
+        child.port = free_port()
     command = [sys.executable, "-m", "hub.cli", *(["--env", env] if env else [])]
     for item in (*sets, f"telemetry.port={child.port}"):
         command += ["--set", item]
@@ -90,9 +98,9 @@ def _watch(child: _Child) -> None:
     if child.healthy_at is not None and now - child.healthy_at < HUNG_SECONDS / 10:
         return
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{child.port}/healthz", timeout=1):
+        with urllib.request.urlopen(f"http://{child.host}:{child.port}/healthz", timeout=1):
             child.healthy_at = time.monotonic()
-    except (urllib.error.URLError, OSError):
+    except (http.client.HTTPException, OSError):
         if child.healthy_at is not None and now - child.healthy_at > HUNG_SECONDS and child.process is not None:
             _say("role hangs", child)
             child.process.kill()
@@ -113,9 +121,7 @@ def _write_discovery(settings: Settings, children: Sequence[_Child]) -> None:
     """Write Prometheus' file-based list, and beside it who runs where, for people and tests."""
     path = settings.telemetry.discovery_file
     path.parent.mkdir(parents=True, exist_ok=True)
-    targets = [
-        {"targets": [f"{settings.telemetry.host}:{child.port}"], "labels": {"role": child.role}} for child in children
-    ]
+    targets = [{"targets": [f"{child.host}:{child.port}"], "labels": {"role": child.role}} for child in children]
     people = {
         child.role: {"port": child.port, "pid": child.process.pid if child.process is not None else None}
         for child in children
