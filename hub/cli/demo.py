@@ -133,7 +133,7 @@ def _play(demo: Demo, *, once: bool, families: int, seconds: int) -> int:
         _tell_the_day(demo, seconds)
         console.print()
         _measure(demo, since)
-        ledger = settle(demo.settings, JOURNAL, 60.0)
+        ledger = settle(demo.settings, JOURNAL, 60.0, demo.check)
         show(ledger, console)
         console.print()
         _tell_mails(demo)

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -54,13 +55,17 @@ def take(settings: Settings, journal: Path) -> Ledger:
     )
 
 
-def settle(settings: Settings, journal: Path, seconds: float) -> Ledger:
-    """Take the ledger again until it balances or the time is over: what is under way is no loss."""
+def settle(settings: Settings, journal: Path, seconds: float, check: Callable[[], None] = lambda: None) -> Ledger:
+    """Take the ledger again until it balances or the time is over: what is under way is no loss.
+
+    `check` is called between two looks; it raises when nobody wants to wait any more.
+    """
     limit = time.monotonic() + seconds
     while True:
         ledger = take(settings, journal)
         if ledger.balanced or time.monotonic() > limit:
             return ledger
+        check()
         time.sleep(1.0)
 
 
