@@ -42,7 +42,7 @@ test: venv kafka ## Run every test, on real Kafka too; the pure packages' covera
 
 fast: venv ## Lint and the tests that need no Kafka
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
-	@exec $(WITH_MAKE) $(BIN)/python -m pytest -q -n 2 tests/unit tests/conformance tests/laws tests/architecture
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit tests/conformance tests/laws tests/architecture
 
 lint: venv ## Ruff, mypy, import contracts, schemas
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/hub schemas check

@@ -21,7 +21,7 @@ def test_try_tells_field_by_field() -> None:
     """A sample is decided, and each field of its events is shown."""
     sample = next((catalogue.folder(catalogue.connectors()["hubee"]) / "samples" / "case").glob("birth*.json"))
     result = run("try", "hubee", str(sample))
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert "deliver hub.civil_registry.RecordRequested" in result.output
     assert 'place_insee = "2A004"' in result.output
 
@@ -31,10 +31,10 @@ def test_try_takes_a_bare_payload(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_bytes(b"<InsermDeclarationDeces><Ville>X</Ville></InsermDeclarationDeces>")
     (tmp_path / "b.xml").write_bytes(b"<Autre/>")
     result = run("try", "hubee", "--all", str(tmp_path), "--json")
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     first, second = json.loads(result.output)
-    assert "hub.civil_registry.DeathDeclared" == first["decisions"][0]["deliver"]
-    assert "unsupported" == second["decisions"][0]["quarantine"]
+    assert first["decisions"][0]["deliver"] == "hub.civil_registry.DeathDeclared"
+    assert second["decisions"][0]["quarantine"] == "unsupported"
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_try_takes_a_bare_payload(tmp_path: Path) -> None:
 def test_wrong_use_is_told_in_one_line(arguments: list[str], words: str) -> None:
     """Exit code 2, and a line with the remedy."""
     result = run(*arguments)
-    assert 2 == result.exit_code
+    assert result.exit_code == 2
     assert words in result.output
-    assert 1 == len(result.output.strip().splitlines())
+    assert len(result.output.strip().splitlines()) == 1
 
 
 def test_list_names_every_connector() -> None:
@@ -66,9 +66,9 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(tmp_path: Path) -> None:
     """The file holds no token; a second one of the same name is refused."""
     path = tmp_path / "tokens.toml"
     result = run("--set", f"web.tokens_file={path}", "token", "new", "portal", "--scope", "account:read")
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert result.output.strip() not in path.read_text("utf-8")
-    assert 2 == run("--set", f"web.tokens_file={path}", "token", "new", "portal", "--scope", "account:read").exit_code
+    assert run("--set", f"web.tokens_file={path}", "token", "new", "portal", "--scope", "account:read").exit_code == 2
 
 
 def test_a_login_link_is_made_for_a_uuid_only(tmp_path: Path) -> None:
@@ -76,4 +76,4 @@ def test_a_login_link_is_made_for_a_uuid_only(tmp_path: Path) -> None:
     url = f"store.url=sqlite:///{tmp_path}/hub.sqlite"
     result = run("--set", url, "login", "3f0c8a52-3f0e-4c2e-9a55-6c1f6f0f7c11")
     assert "http://127.0.0.1:8080/connexion/" in result.output
-    assert 2 == run("--set", url, "login", "Jean").exit_code
+    assert run("--set", url, "login", "Jean").exit_code == 2
