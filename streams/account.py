@@ -141,6 +141,8 @@ def _canteen(entries: Iterable[Entry], today: date) -> list[Line]:
     # From Friday on, next week is what a family looks for.
     sunday = monday + timedelta(days=13 if today.weekday() >= 4 else 6)
     bookings: dict[tuple[str, str], Line] = {}
+    entries = list(entries)
+    several = len({entry.subject for entry in entries}) > 1
     for entry in entries:
         payload = entry.payload
         day = _day(payload.get("meal_date"))
@@ -150,7 +152,9 @@ def _canteen(entries: Iterable[Entry], today: date) -> list[Line]:
             (entry.subject, payload["booking_id"]),
             Line(
                 day_words(day).capitalize(),
-                ACTIVITIES.get(payload.get("activity", ""), payload.get("label", "")),
+                ACTIVITIES.get(payload.get("activity", ""), payload.get("label", ""))
+                # No name is known here, and none is needed: the family knows the number.
+                + (f", enfant n° {entry.subject.partition(':')[2]}" if several else ""),
                 order=f"{payload['meal_date']} {payload.get('activity', '')} {entry.subject}",
             ),
         )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import signal
 import time
 from collections import deque
@@ -170,6 +171,13 @@ class Worker:
         self.app = self._faust(options)
 
     def _faust(self, options: Mapping[str, Any]) -> Any:
+        options = dict(options)
+        if "consumer_group_instance_id" in options:
+            # A static member that comes back gets its old assignment without a rebalance, even if it
+            # subscribes to other topics now: a new connector would never be read. So other topics,
+            # other member; the old one's partitions follow when its session ends.
+            digest = hashlib.sha256(" ".join(sorted(self.work.topics)).encode()).hexdigest()[:8]
+            options["consumer_group_instance_id"] += f".{digest}"
         app = faust.App(
             self.work.group,
             ConsumerScheduler=_WholeLists,

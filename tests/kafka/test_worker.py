@@ -90,7 +90,12 @@ async def topics(work: Copy, records: int) -> None:
 async def run(work: Copy, kafka: Kafka, until: int, tmp: Any) -> Worker:
     """Work until so many records were seen, then end as SIGTERM does."""
     reader = Reader(work.options)
-    worker = Worker(work, {"broker": f"kafka://{kafka.bootstrap}", "datadir": str(tmp)}, Nothing(), reader)
+    options = {
+        "broker": f"kafka://{kafka.bootstrap}",
+        "datadir": str(tmp),
+        "consumer_group_instance_id": f"{work.group}.1",
+    }
+    worker = Worker(work, options, Nothing(), reader)
 
     async def stop() -> None:
         while len(work.log) < until:
@@ -190,6 +195,22 @@ def test_keys_go_where_every_stock_client_puts_them(kafka: Kafka) -> None:
         for number in range(COUNT):
             async for records in reader.whole((work.out, number)):
                 assert {number} == {partition_of(record.key, COUNT) for record in records}
+
+    asyncio.run(story())
+
+
+def test_a_member_that_comes_back_with_a_new_topic_reads_it(kafka: Kafka, tmp_path: Any) -> None:
+    """Static membership must not hide a topic that was added between two starts."""
+
+    async def story() -> None:
+        work = Copy(kafka, uuid4().hex[:8])
+        lead, rest = work.topics
+        await topics(work, 100)
+        work.topics = [lead]
+        await run(work, kafka, 100, tmp_path)
+        work.topics = [lead, rest]
+        await run(work, kafka, 200, tmp_path)
+        assert len(set(await values(work))) == 200
 
     asyncio.run(story())
 
