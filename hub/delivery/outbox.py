@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from email.message import EmailMessage
 from typing import Any, Protocol
 
 from hub.delivery.mail import Refused, Server, compose, send
@@ -74,8 +75,13 @@ class MailTurn:
         for row in rows:
             if halt.is_set():
                 break
-            payload = row.payload
-            message = compose(row.id, self._server.sender, payload["address"], payload["template"], payload["values"])
+            try:
+                message = self._message(row)
+            except Exception:
+                # A row that cannot be written must not hold up those behind it.
+                self._outbox.refused(row.id, _now(), "unwritable")
+                self._told("refused", "unwritable")
+                continue
             try:
                 send(self._server, message)
             except Refused as error:
@@ -90,6 +96,10 @@ class MailTurn:
                 self._outbox.sent(row.id, _now())
                 self._told("sent", "")
         return BUSY_REST if len(rows) == AT_ONCE else IDLE_REST
+
+    def _message(self, row: Row) -> EmailMessage:
+        payload = row.payload
+        return compose(row.id, self._server.sender, payload["address"], payload["template"], payload["values"])
 
 
 class RelayTurn:

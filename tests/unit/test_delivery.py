@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,9 @@ from google.transit import gtfs_realtime_pb2
 
 from hub.delivery import exports
 from hub.delivery.mail import Refused, Server, compose, send
+from hub.delivery.outbox import MailTurn, RelayTurn
 from hub.model.errors import Transient
+from hub.store import Row
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
 DISRUPTION = {
@@ -135,3 +138,52 @@ def test_the_same_rows_give_the_same_file(tmp_path: Path) -> None:
     rows = [{"annee_mois": "2026-02", "bibliotheque": "BMA", "type_document": "LIVRE", "nb_prets": 7}]
     first, second = (exports.write_table(tmp_path, exports.LOANS, rows) for _ in range(2))
     assert (first.sha256, True, False) == (second.sha256, first.changed, second.changed)
+
+
+class Rows:
+    """An outbox in memory."""
+
+    def __init__(self, *payloads: dict[str, Any]) -> None:
+        self.rows = [Row(f"r{n}", "mail", "t", "s", payload, 0) for n, payload in enumerate(payloads)]
+        self.marks: dict[str, str] = {}
+
+    def due(self, channel: str, now: int, limit: int) -> list[Row]:
+        return [row for row in self.rows if row.id not in self.marks]
+
+    def sent(self, row_id: str, now: int) -> None:
+        self.marks[row_id] = "sent"
+
+    def later(self, row_id: str, at: int, code: str) -> None:
+        self.marks[row_id] = f"later {code}"
+
+    def refused(self, row_id: str, now: int, code: str) -> None:
+        self.marks[row_id] = f"refused {code}"
+
+
+def test_a_row_that_cannot_be_written_holds_up_nobody(inbox: tuple[Inbox, Server]) -> None:
+    """It is refused, visibly, and the next goes out."""
+    box, server = inbox
+    good = {"address": "a@b.example", "template": "hold_ready", "values": {}}
+    rows = Rows({"address": "a@b.example", "template": "nothing", "values": {}}, good)
+    MailTurn(rows, server, lambda _result, _code: None)(threading.Event())
+    assert rows.marks == {"r0": "refused unwritable", "r1": "sent"}
+    assert len(box.received) == 1
+
+
+def test_links_are_relayed_in_order_and_wait_behind_a_failure() -> None:
+    """A version that cannot be told is not overtaken."""
+    rows = Rows({"version": 1}, {"version": 2}, {"version": 3})
+    told: list[int] = []
+
+    def publish(payload: Any) -> None:
+        if payload["version"] == 2 and len(told) == 1:
+            raise Transient("Kafka away")
+        told.append(payload["version"])
+
+    turn = RelayTurn(rows, publish, lambda _result, _code: None)
+    with pytest.raises(Transient):
+        turn(threading.Event())
+    assert (told, rows.marks) == ([1], {"r0": "sent"})
+    told.append(0)
+    turn(threading.Event())
+    assert told == [1, 0, 2, 3]

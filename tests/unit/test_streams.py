@@ -1,0 +1,127 @@
+"""What the city does with events: who is told, and what the public may count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub import catalogue
+from hub.delivery.mail import compose
+from hub.testing.avro import payloads
+from schemas.models.library import LoanOverdue, LoanStarted
+from schemas.models.transport import DisruptionPublished
+from streams.notify import FRESH, RULES, Recipient, decide, french_day
+from streams.open_data import countable, current_disruptions, loan_cells
+
+NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
+EVERYTHING = frozenset({"canteen", "library", "requests", "disruptions"})
+ANNE = Recipient("a", "anne@example.org", EVERYTHING)
+
+
+class Told(NamedTuple):
+    """An event."""
+
+    payload: Any
+    read_at: int = int(NOW.timestamp() * 1000)
+    replay: bool = False
+    id: str = "e1"
+    subject: str = "s"
+
+    @property
+    def type(self) -> str:
+        """Full name."""
+        return str(self.payload.TYPE)
+
+
+def test_each_recipient_is_told_once_and_only_what_was_asked_for() -> None:
+    """Topic, address and id decide."""
+    event = Told(LoanOverdue(due_date=date(2026, 3, 9)))
+    deaf = Recipient("b", None, EVERYTHING)
+    other = Recipient("c", "c@example.org", frozenset({"canteen"}))
+    (notice,) = decide(event, [ANNE, deaf, other], NOW)
+    assert (notice.citizen, notice.topic, notice.template) == ("a", "library", "loan_overdue")
+    assert notice.id == decide(event, [ANNE], NOW + timedelta(hours=1))[0].id
+    assert notice.values["due_date"] == "lundi 9 mars"
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=400)))
+def test_old_news_and_replays_tell_nobody(age: timedelta) -> None:
+    """A rebuild from the topics writes to no one."""
+    event = Told(LoanOverdue())
+    assert (age <= FRESH) == bool(decide(event, [ANNE], NOW + age))
+    assert decide(event._replace(replay=True), [ANNE], NOW) == ()
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+@given(data=st.data())
+def test_every_event_that_is_told_can_be_written(name: str, data: st.DataObject) -> None:
+    """Each template is complete for whatever its event can hold."""
+    payload = data.draw(payloads(catalogue.schemas(), name))
+    for notice in decide(Told(payload), [ANNE], NOW):
+        message = compose(notice.id, "hub@example.org", notice.address, notice.template, notice.values)
+        assert message["Subject"]
+        assert "\n" not in message["Subject"]
+
+
+def test_days_are_written_as_they_are_spoken() -> None:
+    """The first of a month has its own word."""
+    assert (french_day(date(2026, 3, 1)), french_day(date(2026, 3, 10))) == ("dimanche 1er mars", "mardi 10 mars")
+
+
+facts = st.lists(
+    st.tuples(
+        st.sampled_from(["2026-01", "2026-02", "2026-03"]),
+        st.sampled_from("AB"),
+        st.sampled_from("xy"),
+        st.integers(1, 9),
+    ),
+    max_size=30,
+)
+
+
+@given(facts, st.integers(1, 10))
+def test_small_counts_and_the_running_month_stay_inside(rows: list[tuple[str, str, str, int]], threshold: int) -> None:
+    """Every published cell is whole, large enough and of a month that has ended."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for period, place, kind, count in rows:
+        counts[period, place, kind] += count
+    cells = loan_cells(rows, date(2026, 3, 10), threshold)
+    assert {key for key, count in counts.items() if count >= threshold and key[0] < "2026-03"} == {c[:3] for c in cells}
+    assert all(cell.nb_prets == counts[cell[:3]] >= threshold for cell in cells)
+
+
+@given(facts, facts)
+def test_two_publications_of_a_month_are_the_same(
+    before: list[tuple[str, str, str, int]], later: list[tuple[str, str, str, int]]
+) -> None:
+    """Loans of the running month change nothing of what was published before."""
+    running = [("2026-03", *row[1:]) for row in later]
+    assert loan_cells(before, date(2026, 3, 10), 5) == loan_cells(
+        [row for row in before if row[0] != "2026-03"] + running, date(2026, 3, 11), 5
+    )
+
+
+def test_a_loan_is_counted_in_its_local_month_without_its_reader() -> None:
+    """23:30 UTC on the last of February is March in Grenoble."""
+    fact = countable(
+        LoanStarted.TYPE, datetime(2026, 2, 28, 23, 30, tzinfo=UTC), LoanStarted(branch="BMA", document_kind="LIV")
+    )
+    assert fact == ("loan", "2026-03", "BMA", "LIV")
+    assert countable(DisruptionPublished.TYPE, NOW, DisruptionPublished()) is None
+
+
+def test_disruptions_end_by_their_end() -> None:
+    """Published, updated, ended: what is left is what goes on."""
+    kind = "hub.transport.Disruption"
+    events = [
+        (f"{kind}Published", "a", {"title": "1"}),
+        (f"{kind}Published", "b", {"title": "2"}),
+        (f"{kind}Updated", "b", {"title": "3"}),
+        (f"{kind}Ended", "a", {}),
+    ]
+    assert current_disruptions(events) == {"b": {"title": "3"}}
