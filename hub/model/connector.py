@@ -108,6 +108,8 @@ class Context:
     """The vendor's zone."""
     key: str
     """The raw key, decoded."""
+    max_shrink: float = 1.0
+    """The manifest's largest believable loss of items between two snapshots, as a share of the former."""
 
 
 Mapped = Iterable[Fact] | str

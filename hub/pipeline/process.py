@@ -63,13 +63,15 @@ def _decide(record: Record, connector: Connector, schemas: Encoder, state: bytes
         read_at=datetime.fromtimestamp(record.read_at / 1000, UTC),
         zone=connector.zone,
         key=record.key.decode("utf-8", "replace"),
+        max_shrink=feed.manifest.max_shrink,
     )
     remembered: bytes | None = None
     found: Mapped
     if feed.manifest.memory:
         previous: Mapping[str, Any] | None = json.loads(state) if state is not None else None
         following, found = cast(MapWithMemory, feed.map)(previous, document, context)
-        remembered = json.dumps(following, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+        # Escaped: half of a surrogate pair can be decoded from JSON and could not be written as UTF-8.
+        remembered = json.dumps(following, separators=(",", ":"), sort_keys=True).encode()
     else:
         found = cast(MapStateless, feed.map)(document, context)
     if isinstance(found, str):

@@ -15,7 +15,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from connectors.sources.transport.metromobilite import mapping
 from connectors.sources.transport.metromobilite.simulator import Simulator
 from connectors.sources.transport.metromobilite.source import poll
 from hub import catalogue
@@ -286,10 +285,6 @@ def test_snapshot_older_than_the_last_is_no_news() -> None:
     hub.read({"SEM_1": item()})
     assert hub.read({}, START - timedelta(milliseconds=1)) == []
     assert hub.reason == "stale"
-
-
-def test_the_manifest_says_what_the_mapping_does() -> None:
-    assert catalogue.connectors()["metromobilite"].feeds["evtTC"].manifest.max_shrink == mapping.MAX_SHRINK
 
 
 @pytest.mark.parametrize(

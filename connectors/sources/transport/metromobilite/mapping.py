@@ -25,8 +25,6 @@ from schemas.models.transport import DisruptionEnded, DisruptionPublished, Disru
 
 State = Mapping[str, Any]
 
-MAX_SHRINK = 0.6
-"""The manifest's `max_shrink`."""
 FEWEST = 3
 """Fewer than these may end at once, however few there were."""
 PATIENCE = int(timedelta(hours=1) / timedelta(milliseconds=1))
@@ -54,7 +52,7 @@ def evtTC(previous: State | None, snapshot: model.Snapshot, context: Context) ->
             current[code] = _told(item, context.zone)
     change = diff(known, current)
     if previous is not None and read_at - previous["read_at"] < PATIENCE:
-        _hold(known, change.removed, read_at)
+        _hold(known, change.removed, read_at, context.max_shrink)
     facts = [_fact(DisruptionEnded(**_brief(code, known[code])), code, context) for code in change.removed]
     facts += [_fact(DisruptionPublished(**_full(code, current[code])), code, context) for code in change.added]
     facts += [_fact(DisruptionUpdated(**_full(code, current[code])), code, context) for code in change.changed]
@@ -62,10 +60,10 @@ def evtTC(previous: State | None, snapshot: model.Snapshot, context: Context) ->
     return state, "unreadable_item" if unreadable and not facts else facts
 
 
-def _hold(known: Mapping[str, State], removed: tuple[str, ...], read_at: int) -> None:
+def _hold(known: Mapping[str, State], removed: tuple[str, ...], read_at: int, most: float) -> None:
     """Refuse to believe that so much ended before its time."""
     early = [code for code in removed if (end := known[code]["ends_at"]) is None or end > read_at]
-    if len(early) >= FEWEST and len(early) > MAX_SHRINK * len(known):
+    if len(early) >= FEWEST and len(early) > most * len(known):
         raise Held("too many disruptions are missing before their time")
 
 
