@@ -26,7 +26,7 @@ echo "Fetching Apache Kafka by Maven ..."
 with_us=()
 # Linux: Maven ends with this script, even when it is killed.
 if setpriv --version > /dev/null 2>&1; then with_us=(setpriv --pdeathsig KILL); fi
-"${with_us[@]}" mvn --batch-mode --quiet --file deploy/local/pom.xml dependency:copy-dependencies \
+"${with_us[@]}" mvn --batch-mode --quiet -Dstyle.color=never --file deploy/local/pom.xml dependency:copy-dependencies \
   -DoutputDirectory="$PWD/$libs" -DincludeScope=runtime
 list=$PWD/deploy/local/kafka-jars.sha256
 if [ "${1:-}" = "--write-list" ]; then
