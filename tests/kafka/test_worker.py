@@ -7,6 +7,7 @@ import inspect
 import os
 import signal
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -213,6 +214,53 @@ def test_a_member_that_comes_back_with_a_new_topic_reads_it(kafka: Kafka, tmp_pa
         assert len(set(await values(work))) == 200
 
     asyncio.run(story())
+
+
+def test_a_blocked_sink_keeps_memory_flat(kafka: Kafka, tmp_path: Any) -> None:
+    """While nothing goes out, partitions are paused: 160 MB wait in Kafka, not here; then all of it is done."""
+
+    async def story() -> None:
+        work = Copy(kafka, uuid4().hex[:8])
+        await topics(work, 0)
+        rest = work.topics[1]
+        producer = BatchProducer(work.options, {rest: COUNT})
+        await producer.start()
+        for start in range(0, 80_000, 4_000):
+            await producer.write(
+                Message(rest, f"k{n}".encode(), f"{n:06}".encode() + b"x" * 2000, ())
+                for n in range(start, start + 4_000)
+            )
+        await producer.stop()
+        gate = asyncio.Event()
+        original = work.carry_out
+        grown: list[float] = []
+
+        async def blocked(lane: Hashable, batch: Batch) -> None:
+            await gate.wait()
+            await original(lane, batch)
+
+        async def watch() -> None:
+            # Until the lanes are full, memory may grow: a bound, not nothing.
+            await asyncio.sleep(10)
+            first = resident()
+            for _ in range(10):
+                await asyncio.sleep(1)
+                grown.append(resident() / first)
+            gate.set()
+
+        work.carry_out = blocked  # type: ignore[method-assign]
+        watching = asyncio.create_task(watch())
+        await run(work, kafka, 80_000, tmp_path)
+        await watching
+        assert max(grown) < 1.1, grown
+        assert len(set(work.log)) == 80_000
+
+    asyncio.run(story())
+
+
+def resident() -> int:
+    """Return the memory that this process holds, in bytes."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_the_private_commit_of_faust_is_as_we_know_it() -> None:
