@@ -10,7 +10,7 @@ import click
 from hub.cli.main import Environment
 from hub.model.errors import Transient
 from hub.roles.runtime import ENVIRONMENT, store_url
-from hub.store import Store
+from hub.store import Refused, Store
 
 
 @click.command("login")
@@ -26,4 +26,9 @@ def command(environment: Environment, citizen: object) -> None:
     except Transient as error:
         click.echo(f"hub login: {error.reason}; is the database of store.url there?", err=True)
         sys.exit(ENVIRONMENT)
+    except Refused as error:
+        click.echo(f"hub login: {error}", err=True)
+        sys.exit(ENVIRONMENT)
+    finally:
+        store.close()
     click.echo(f"{settings.web.public_url.rstrip('/')}/connexion/{token}")

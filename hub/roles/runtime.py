@@ -20,6 +20,7 @@ from hub.kafka.clients import Refused, for_aiokafka, for_faust, for_kafka_python
 from hub.model.connector import Connector
 from hub.model.errors import Transient
 from hub.repeating import back_off
+from hub.store import Refused as StoreRefused
 from hub.store import Store
 from hub.telemetry import Telemetry, serve
 from hub.telemetry.events import Failed, RoleStarted, RoleStopped, Waiting
@@ -116,6 +117,8 @@ class Runtime:
                 seconds = back_off(failures, None)
                 Waiting("database", seconds, error.reason).emit(self.telemetry)
                 stop.wait(seconds)
+            except StoreRefused as error:
+                self.stop_here(str(error))
             else:
                 if failures:
                     Waiting("database", 0.0).emit(self.telemetry)

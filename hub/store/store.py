@@ -10,9 +10,9 @@ import hashlib
 import json
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -34,6 +34,12 @@ CITY = ZoneInfo("Europe/Paris")
 OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
 _CHUNK = 400
 """Values in one IN list: SQLite bounds them."""
+_COUNTED = {"preserve_rowcount": True}
+"""Of an INSERT, SQLAlchemy tells the rows on PostgreSQL only when asked."""
+
+
+class Refused(Exception):
+    """The database is there and does not let us in, or is not ours; waiting does not help."""
 
 
 @dataclass
@@ -67,6 +73,14 @@ class Stored(NamedTuple):
     product: str
     read_at: int
     recorded_at: int
+
+
+class Erased(NamedTuple):
+    """What was deleted of a citizen."""
+
+    links: int
+    entries: int
+    mails: int
 
 
 class Shown(NamedTuple):
@@ -118,7 +132,8 @@ class Store:
             if path and path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             arguments["connect_args"] = {"timeout": 30, "check_same_thread": False}
-        self._engine = create_engine(url, pool_pre_ping=True, **arguments)
+        # An error's text would quote the values of the statement that failed.
+        self._engine = create_engine(url, pool_pre_ping=True, hide_parameters=True, **arguments)
         self._upsert: Callable[[Table], Any] = (
             sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         )
@@ -142,6 +157,9 @@ class Store:
             with self._engine.connect().execution_options(hub_write=write) as connection, connection.begin():
                 yield connection
         except OperationalError as error:
+            remedy = _refusal(error)
+            if remedy is not None:
+                raise Refused(remedy) from None
             raise Transient(f"database: {type(error.orig).__name__}") from None
         except DBAPIError as error:
             if error.connection_invalidated:
@@ -167,41 +185,40 @@ class Store:
         with self._write() as connection:
             commands = [e for e in batch if e.audience == "command"]
             others = [e for e in batch if e.audience in ("person", "public")]
-            fresh = self._write_entries(connection, others, moment, applied)
+            written = self._write_entries(connection, others, moment, applied)
+            fresh = list(applied.inserted)
             # Links before notices: who is told is decided by the links that are open now.
             for item in commands:
                 self._command(connection, item, moment, applied)
-            self._count_facts(connection, fresh, policy)
-            self._notify(connection, [e for e in fresh if not e.replay], policy, now, applied)
+            self._count_facts(connection, written, {event.id for event in fresh}, policy)
+            self._notify(connection, [event for event in fresh if not event.replay], policy, now, applied)
         return applied
 
     def _write_entries(
         self, connection: Connection, batch: Sequence[StoredEvent], moment: int, applied: Applied
     ) -> list[StoredEvent]:
-        known = dict(
-            self._in(connection, t.entries.c.event_id, [e.id for e in batch], t.entries.c.event_id, t.entries.c.rev)
-        )
-        fresh: dict[str, StoredEvent] = {}
+        columns = (t.entries.c.event_id, t.entries.c.rev, t.entries.c.payload)
+        known = {
+            event_id: (rev, payload)
+            for event_id, rev, payload in self._in(connection, columns[0], [e.id for e in batch], *columns)
+        }
+        fresh: set[str] = set()
+        written: dict[str, StoredEvent] = {}
         for item in batch:
-            rev = known.get(item.id)
+            rev, payload = known.get(item.id, (None, ""))
             if rev is None:
-                fresh[item.id] = item
-                known[item.id] = item.rev
+                fresh.add(item.id)
+                written[item.id] = item
                 applied.results["inserted"] += 1
-            elif item.rev > rev:
-                # Same fact, better mapping: the first place in the order is kept.
-                if item.id in fresh:
-                    fresh[item.id] = item
-                else:
-                    connection.execute(
-                        update(t.entries)
-                        .where(t.entries.c.event_id == item.id)
-                        .values(payload=item.data, rev=item.rev, occurred_at=item.time, type=item.type)
-                    )
-                known[item.id] = item.rev
+            elif item.rev > rev or (item.rev == rev and item.data != payload):
+                # The same fact, said better: its first place in the order is kept.
+                before = written.get(item.id)
+                written[item.id] = item if before is None else replace(item, seq=before.seq, read_at=before.read_at)
                 applied.results["replaced"] += 1
             else:
                 applied.results["ignored"] += 1
+                continue
+            known[item.id] = (item.rev, item.data)
         rows = [
             {
                 "event_id": item.id,
@@ -218,24 +235,44 @@ class Store:
                 "rev": item.rev,
                 "payload": item.data,
             }
-            for item in fresh.values()
+            for item in written.values()
         ]
         if rows:
-            connection.execute(insert(t.entries), rows)
-        applied.inserted.extend(fresh.values())
-        return list(fresh.values())
+            statement = self._upsert(t.entries)
+            told = {name: statement.excluded[name] for name in ("subject", "type", "audience", "occurred_at")}
+            statement = statement.on_conflict_do_update(
+                index_elements=["event_id"],
+                set_={**told, "rev": statement.excluded.rev, "payload": statement.excluded.payload},
+                where=statement.excluded.rev >= t.entries.c.rev,
+            )
+            connection.execute(statement, rows)
+        applied.inserted.extend(item for name, item in written.items() if name in fresh)
+        return list(written.values())
 
-    def _count_facts(self, connection: Connection, fresh: Sequence[StoredEvent], policy: Policy) -> None:
-        rows = []
-        for item in fresh:
+    def _count_facts(
+        self, connection: Connection, written: Sequence[StoredEvent], fresh: Collection[str], policy: Policy
+    ) -> None:
+        rows, gone = [], []
+        for item in written:
             counted = policy.fact(item)
             if counted is not None:
                 fact, period, place, kind = counted
                 rows.append(
                     {"event_id": item.id, "fact": fact, "period": period, "place": place, "kind": kind, "rev": item.rev}
                 )
+            elif item.id not in fresh:
+                gone.append(item.id)
         if rows:
-            connection.execute(self._upsert(t.facts).on_conflict_do_nothing(), rows)
+            statement = self._upsert(t.facts)
+            statement = statement.on_conflict_do_update(
+                index_elements=["event_id"],
+                set_={name: statement.excluded[name] for name in ("fact", "period", "place", "kind", "rev")},
+                where=statement.excluded.rev >= t.facts.c.rev,
+            )
+            connection.execute(statement, rows)
+        # A corrected mapping may find that there was nothing to count.
+        for start in range(0, len(gone), _CHUNK):
+            connection.execute(delete(t.facts).where(t.facts.c.event_id.in_(gone[start : start + _CHUNK])))
 
     def _command(self, connection: Connection, item: StoredEvent, moment: int, applied: Applied) -> None:
         payload: Any = item.payload
@@ -253,7 +290,8 @@ class Store:
                 recorded_at=moment,
                 result="applied",
             )
-            .on_conflict_do_nothing()
+            .on_conflict_do_nothing(),
+            execution_options=_COUNTED,
         )
         if seen.rowcount == 0:
             applied.results["ignored"] += 1
@@ -265,16 +303,18 @@ class Store:
         if kind == "PreferencesChanged":
             self._prefer(connection, item)
         elif kind == "LinkRequested":
+            self._hold(connection, about)
             self._link(connection, item, moment)
-            self._tell_links(connection, about, item, moment)
+            self._tell_links(connection, about, item.id, moment)
         elif kind == "UnlinkRequested":
+            self._hold(connection, about)
             closed = connection.execute(
                 update(t.links)
                 .where(t.links.c.subject == about, t.links.c.citizen == payload.citizen, t.links.c.closed_at.is_(None))
                 .values(closed_at=moment, closed_by=item.id)
             )
             if closed.rowcount:
-                self._tell_links(connection, about, item, moment)
+                self._tell_links(connection, about, item.id, moment)
             else:
                 connection.execute(
                     update(t.commands).where(t.commands.c.event_id == item.id).values(result="nothing_to_do")
@@ -307,18 +347,19 @@ class Store:
                 )
             )
 
-    def _tell_links(self, connection: Connection, subject: str, item: StoredEvent, moment: int) -> None:
-        version = (
-            connection.execute(
-                select(t.subject_versions.c.version).where(t.subject_versions.c.subject == subject)
-            ).scalar()
-            or 0
-        ) + 1
+    def _hold(self, connection: Connection, subject: str) -> None:
+        # One command on a subject at a time, also where several processes write: else two would
+        # take the same version, and the second set of links would never be told.
         connection.execute(
             self._upsert(t.subject_versions)
-            .values(subject=subject, version=version)
-            .on_conflict_do_update(index_elements=["subject"], set_={"version": version})
+            .values(subject=subject, version=0)
+            .on_conflict_do_update(index_elements=["subject"], set_={"version": t.subject_versions.c.version})
         )
+
+    def _tell_links(self, connection: Connection, subject: str, command: str, moment: int) -> None:
+        this = t.subject_versions.c.subject == subject
+        connection.execute(update(t.subject_versions).where(this).values(version=t.subject_versions.c.version + 1))
+        version = connection.execute(select(t.subject_versions.c.version).where(this)).scalar_one()
         open_links = connection.execute(
             select(t.links)
             .where(t.links.c.subject == subject, t.links.c.closed_at.is_(None))
@@ -327,7 +368,7 @@ class Store:
         payload = {
             "subject": subject,
             "version": version,
-            "command": item.id,
+            "command": command,
             "links": [
                 {
                     "citizen": link["citizen"],
@@ -346,7 +387,7 @@ class Store:
             topic="links",
             citizen=None,
             subject=subject,
-            event_id=item.id,
+            event_id=command,
             payload=payload,
             moment=moment,
         )
@@ -459,7 +500,8 @@ class Store:
                 next_at=moment,
                 created_at=moment,
             )
-            .on_conflict_do_nothing()
+            .on_conflict_do_nothing(),
+            execution_options=_COUNTED,
         )
         return int(written.rowcount)
 
@@ -690,7 +732,46 @@ class Store:
             stale = int(now.timestamp() * 1000)
             connection.execute(delete(t.logins).where(t.logins.c.expires_at < stale))
             connection.execute(delete(t.sessions).where(t.sessions.c.expires_at < stale))
+            # What was mailed is forgotten; that it was mailed stays, so that it is not mailed again.
+            connection.execute(
+                update(t.outbox)
+                .where(t.outbox.c.channel == "mail", t.outbox.c.done_at < limit, t.outbox.c.payload != "{}")
+                .values(payload="{}", citizen=None)
+            )
             return int(gone.rowcount)
+
+    def erase(self, citizen: str, now: datetime) -> Erased:
+        """Delete what SQL holds of a citizen, and of subjects that nobody else was ever linked to.
+
+        The ids of the citizen's commands stay, without what they said: a redelivery must not link again.
+        """
+        moment = int(now.timestamp() * 1000)
+        with self._write() as connection:
+            about = select(t.links.c.subject).distinct().where(t.links.c.citizen == citizen)
+            subjects = sorted(connection.execute(about).scalars())
+            for subject in subjects:
+                self._hold(connection, subject)
+            links = connection.execute(delete(t.links).where(t.links.c.citizen == citizen)).rowcount
+            mails = connection.execute(delete(t.outbox).where(t.outbox.c.citizen == citizen)).rowcount
+            entries = 0
+            for subject in subjects:
+                # Former sets of links name the citizen; the next one supersedes those that wait.
+                connection.execute(
+                    delete(t.outbox).where(t.outbox.c.channel == "identity", t.outbox.c.subject == subject)
+                )
+                self._tell_links(connection, subject, "erase", moment)
+                others = select(t.links.c.id).where(t.links.c.subject == subject)
+                if connection.execute(others.limit(1)).first() is None:
+                    mine = and_(t.entries.c.subject == subject, t.entries.c.audience == "person")
+                    entries += connection.execute(delete(t.entries).where(mine)).rowcount
+            for table in (t.preferences, t.interest, t.logins, t.sessions):
+                connection.execute(delete(table).where(table.c.citizen == citizen))
+            connection.execute(
+                update(t.commands)
+                .where(t.commands.c.citizen == citizen)
+                .values(citizen="", subject="", about="", result="erased")
+            )
+            return Erased(links, entries, mails)
 
     # -- who is there -------------------------------------------------------------------------------
 
@@ -749,6 +830,17 @@ class Store:
         """Forget a session."""
         with self._write() as connection:
             connection.execute(delete(t.sessions).where(t.sessions.c.token_hash == _hash(token)))
+
+
+def _refusal(error: OperationalError) -> str | None:
+    """Return what has to be put right, if waiting does not; never the error's text, which may quote values."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    words = str(error.orig)
+    if state.startswith("28") or "authentication failed" in words or "no password supplied" in words:
+        return "the database refuses the user or the password; correct store.url and store.password_file"
+    if state == "3D000" or ("database" in words and "does not exist" in words):
+        return "there is no such database on the server; create it, or correct store.url"
+    return None
 
 
 def _hash(token: str) -> str:

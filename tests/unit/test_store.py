@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from hub.model.event import StoredEvent
 from hub.model.record import Seq
 from hub.store import Store
+from hub.store.tables import metadata
 from schemas.models.citizen_portal import LinkRequested, PreferencesChanged, Role, UnlinkRequested
 from schemas.models.library import LoanReturned, LoanStarted
 from schemas.models.transport import DisruptionPublished
@@ -36,6 +43,15 @@ class Policy:
     def fact(self, event: StoredEvent) -> tuple[str, str, str, str] | None:
         """Count loans."""
         return ("loan", "2026-03", "BMA", "LIVRE") if isinstance(event.payload, LoanStarted) else None
+
+
+class Branches(Policy):
+    """Counts loans by their branch."""
+
+    def fact(self, event: StoredEvent) -> tuple[str, str, str, str] | None:
+        """Count loans."""
+        payload = event.payload
+        return ("loan", "2026-03", payload.branch, "LIVRE") if isinstance(payload, LoanStarted) else None
 
 
 @pytest.fixture
@@ -141,6 +157,68 @@ def test_older_preferences_change_nothing(store: Store) -> None:
     assert store.lines_of(ANNE) == ["SEM:B"]
 
 
+def test_a_correction_keeps_the_first_place_also_within_a_batch(store: Store) -> None:
+    """An intake that crashed says the same fact twice, at two offsets: the first is its place."""
+    first = event(1, LoanStarted(item_id="wrong"), "ils_di:7")
+    again = replace(first, seq=Seq(1, 9, 0), rev=2, data='{"item_id": "right"}')
+    other = event(5, LoanReturned(), "ils_di:7")
+    store.project([link(0, ANNE, "ils_di:7"), first, other, again], Policy(), NOW)
+    assert [(shown.event_id, shown.seq.offset, shown.payload) for shown in store.account(ANNE)] == [
+        ("event-1", 1, {"item_id": "right"}),
+        ("event-5", 5, {"item_id": ""}),
+    ]
+
+
+def test_a_corrected_mapping_moves_the_entry_and_its_fact(store: Store) -> None:
+    """A better mapping may find another subject, another place to count, or nothing to count."""
+    store.project(
+        [event(1, LoanStarted(branch="BMA"), "ils_di:7"), event(2, LoanStarted(), "ils_di:7")], Branches(), NOW
+    )
+    better = [event(1, LoanStarted(branch="CEN"), "ils_di:8", rev=2), event(2, LoanReturned(), "ils_di:7", rev=2)]
+    store.project([link(3, ANNE, "ils_di:8"), *better], Branches(), NOW)
+    assert store.facts("loan") == [("2026-03", "CEN", "LIVRE", 1)]
+    assert [shown.event_id for shown in store.account(ANNE)] == ["event-1"]
+
+
+def test_erasure_leaves_nothing_that_names_the_citizen(store: Store, tmp_path: Path) -> None:
+    """Rows go, the other parent keeps theirs, the new set of links is told, and no redelivery links again."""
+    asked = [
+        event(
+            1, PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",), lines=("SEM:A",)), "publik:a"
+        ),
+        link(2, ANNE, "ils_di:7"),
+        link(3, ANNE, "chrono:E1"),
+        link(4, MARC, "chrono:E1"),
+    ]
+    said = [event(5, LoanStarted(), "ils_di:7"), event(6, LoanStarted(), "chrono:E1")]
+    store.project([*asked, *said], Policy(), NOW)
+    store.use_login(store.make_login(ANNE, NOW), NOW)
+    assert store.erase(ANNE, NOW) == (2, 1, 2)
+    store.project(asked, Policy(), NOW)
+    assert not store.knows(ANNE)
+    assert [shown.event_id for shown in store.account(MARC)] == ["event-6"]
+    told = {row.subject: row.payload for row in store.due("identity", 2**53, 10)}
+    assert {name: [one["citizen"] for one in row["links"]] for name, row in told.items()} == {
+        "ils_di:7": [],
+        "chrono:E1": [MARC],
+    }
+    assert told["chrono:E1"]["version"] == 3
+    with create_engine(f"sqlite:///{tmp_path}/hub.sqlite").connect() as connection:
+        dump = [str(row) for table in metadata.tables.values() for row in connection.execute(table.select())]
+    assert not [row for row in dump if ANNE in row or "a@b.example" in row]
+
+
+def test_mails_are_forgotten_and_not_sent_again(store: Store) -> None:
+    """After their time the words are gone; the row stays."""
+    wish = event(1, PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",)), f"publik:{ANNE}")
+    store.project([wish, link(2, ANNE, "ils_di:7"), event(3, LoanStarted(), "ils_di:7")], Policy(), NOW)
+    (row,) = store.due("mail", 2**53, 10)
+    store.sent(row.id, int(NOW.timestamp() * 1000))
+    store.purge(NOW + timedelta(days=91))
+    assert store.outbox_rows("mail") == [(row.id, "sent")]
+    assert store.erase(ANNE, NOW).mails == 0
+
+
 HISTORY = [
     event(1, LoanStarted(item_id="i"), "ils_di:7"),
     link(2, ANNE, "ils_di:7"),
@@ -212,3 +290,16 @@ def test_a_second_start_migrates_nothing(store: Store) -> None:
     """Migrations run at every start."""
     store.migrate()
     assert store.counts()["entries"] == 0
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(store: Store, tmp_path: Path) -> None:
+    """A change of `tables.py` needs a revision of its own."""
+    with create_engine(f"sqlite:///{tmp_path}/hub.sqlite").connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_several_processes_may_start_at_once(tmp_path: Path) -> None:
+    """One brings the tables, the others wait for it."""
+    program = f"from hub.store import Store; Store('sqlite:///{tmp_path}/hub.sqlite').migrate()"
+    started = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(3)]
+    assert [(one.communicate(timeout=60)[1], one.returncode) for one in started] == [(b"", 0)] * 3
