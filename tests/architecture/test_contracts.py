@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from hub.catalogue import ROOT
@@ -46,3 +48,20 @@ def test_every_role_of_the_settings_can_be_run() -> None:
 
     for role in ROLES:
         assert callable(import_module(f"hub.roles.{role}").run)
+
+
+def pins(name: str) -> dict[str, str]:
+    """Read what a lock installs."""
+    text = (ROOT / "requirements" / name).read_text("utf-8")
+    return dict(re.findall(r"^([a-z0-9_.-]+)(?:\[[^]]*\])?==(\S+)", text, re.MULTILINE | re.IGNORECASE))
+
+
+def test_the_locks_hold_what_the_package_asks_for() -> None:
+    """The package's dependencies are what is resolved, and both locks pin them alike."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [wish for wishes in project["optional-dependencies"].values() for wish in wishes]
+    asked = {line for line in (ROOT / "requirements" / "run.in").read_text("utf-8").split("\n") if line[:1].isalpha()}
+    assert asked == {*project["dependencies"], *extras}
+    run, dev = pins("run.txt"), pins("dev.txt")
+    assert run.items() <= dev.items()
+    assert {wish.partition("[")[0] for wish in asked} <= run.keys()
