@@ -6,7 +6,7 @@ the words of a resident.  It holds no title of a loan: those are the public cata
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
@@ -103,8 +103,13 @@ def blocks(
     lines: Iterable[str],
     now: datetime,
     fresh: Mapping[str, int],
+    sources: Mapping[str, Collection[str]],
 ) -> list[Block]:
-    """Return the four blocks; `fresh` is the moment (ms) up to which each product is known."""
+    """Return the four blocks.
+
+    `fresh` is the moment (ms) up to which each product is known; `sources` names, by domain, the products
+    that say something about this citizen.
+    """
     known = list(entries)
     today = now.astimezone(CITY).date()
     canteen = Block("canteen", "Cantine cette semaine", "Aucune réservation cette semaine.")
@@ -115,13 +120,13 @@ def blocks(
     library.lines = _library(_of(known, "hub.library."), today)
     requests.lines = _requests(_of(known, "hub.civil_registry."))
     traffic.lines = _disruptions(disruptions, set(lines))
-    for block, products in (
-        (canteen, {entry.product for entry in _of(known, "hub.school_catering.")}),
-        (library, {entry.product for entry in _of(known, "hub.library.")}),
-        (requests, {entry.product for entry in _of(known, "hub.civil_registry.")}),
-        (traffic, {"metromobilite"}),
+    for block, domain in (
+        (canteen, "school_catering"),
+        (library, "library"),
+        (requests, "civil_registry"),
+        (traffic, "transport"),
     ):
-        moments = [fresh[product] for product in products if product in fresh]
+        moments = [fresh[product] for product in sources.get(domain, ()) if product in fresh]
         if moments:
             # The oldest of its sources: a block is no fresher than that.
             block.as_of = datetime.fromtimestamp(min(moments) / 1000, CITY)

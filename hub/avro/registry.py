@@ -112,7 +112,7 @@ def _looked_up(schemas: Schemas, subject: str, body: bytes) -> tuple[int, Any]:
     numbers = _numbers(schemas, subject)
     try:
         wanted = json.loads(json.loads(body)["schema"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return 422, _error(42201, "Invalid schema")
     for version, number in numbers.items():
         if json.loads(_text(schemas, number)) == wanted:

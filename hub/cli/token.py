@@ -34,6 +34,9 @@ def new(environment: Environment, name: str, scopes: tuple[str, ...]) -> None:
     secret = secrets.token_urlsafe(32)
     listed = ", ".join(f'"{scope}"' for scope in scopes)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{text}[{name}]\nsha256 = "{hash_of(secret)}"\nscopes = [{listed}]\n\n', "utf-8")
-    path.chmod(0o600)
+    # Written whole or not at all: the web role reads it meanwhile.
+    beside = path.with_suffix(".new")
+    beside.touch(mode=0o600)
+    beside.write_text(f'{text}[{name}]\nsha256 = "{hash_of(secret)}"\nscopes = [{listed}]\n\n', "utf-8")
+    beside.replace(path)
     click.echo(secret)

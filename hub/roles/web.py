@@ -12,7 +12,8 @@ from hub.config import Settings
 from hub.kafka.raw import RawWriter
 from hub.model.errors import Transient
 from hub.model.intake import Emit
-from hub.roles.runtime import Runtime
+from hub.process import stop_requested
+from hub.roles.runtime import ENVIRONMENT, Runtime
 from hub.telemetry.events import CallReceived, RawWritten
 from hub.web.app import create_app
 
@@ -48,13 +49,31 @@ def _connect(make: Callable[[], RawWriter]) -> RawWriter:
         raise Transient(f"Kafka: {type(error).__name__}") from error
 
 
+def _watch_broker(runtime: Runtime, server: uvicorn.Server, stop: threading.Event) -> threading.Event:
+    """Wait for the broker beside the server; return an event that tells that it will never let us in."""
+    refused = threading.Event()
+
+    def watch() -> None:
+        try:
+            runtime.await_kafka(stop)
+            # A signal that came before the server took them over.
+            stop.wait()
+        except SystemExit:
+            refused.set()
+        server.should_exit = True
+
+    threading.Thread(target=watch, name="broker", daemon=True).start()
+    return refused
+
+
 def run(settings: Settings) -> None:
     """Serve until SIGTERM."""
+    # Before the server takes the signals: it gives them back when it has drained, and the rest of
+    # this function has to run then.
+    stop = stop_requested()
     runtime = Runtime("web", settings)
     try:
-        if not runtime.await_kafka():
-            return
-        store = runtime.open_store(threading.Event())
+        store = runtime.open_store(stop)
         if store is None:
             return
         publisher = _Publisher(runtime)
@@ -78,10 +97,17 @@ def run(settings: Settings) -> None:
         runtime.health = lambda: (True, "serving")
         server = uvicorn.Server(config)
         runtime.started()
-        server.run()
-        publisher.close()
-        if not server.started:
-            runtime.stop_here(f"web.port: {settings.web.port} is taken; choose another")
+        # The account needs no broker: it is served while the broker is waited for, and calls get a 503.
+        refused = _watch_broker(runtime, server, stop)
+        try:
+            server.run()
+        except SystemExit:
+            runtime.stop_here(f"web.port: {settings.web.port} cannot be listened on; choose another")
+        finally:
+            stop.set()
+            publisher.close()
+        if refused.is_set():
+            raise SystemExit(ENVIRONMENT)
     except SystemExit:
         raise
     except Exception as error:

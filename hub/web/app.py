@@ -7,16 +7,21 @@ headers.  A call from a vendor is answered 202 only once the broker has it.
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hashlib
 import hmac
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Form, Header, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict
@@ -28,13 +33,24 @@ from hub.config import Settings
 from hub.model.connector import Connector
 from hub.model.intake import Call, Emit, Refusal
 from hub.store import Store
+from hub.web.edges import Edges
 from hub.web.operations import Flow
-from hub.web.problems import DOCUMENTED, Problem, install
+from hub.web.problems import Problem, documented, install
 from hub.web.tokens import Token, Tokens
 from streams.account import CITY, blocks, day_words
 
 LARGEST_CALL = 256 * 1024
 SESSION = "hub_session"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+}
+ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+BEARER = HTTPBearer(auto_error=False, description="A token of `hub token new`.")
 HERE = Path(__file__).parent
 
 
@@ -94,7 +110,7 @@ class AccountBody(BaseModel):
 Publish = Callable[[str, Emit], Awaitable[str]]
 """Write a raw record and return its id once the broker has it; raise `Transient` else."""
 Called = Callable[[str, str], None]
-"""Tell (product, `accepted` | `refused` | `unsigned` | `away`)."""
+"""Tell (product, `accepted` | `refused` | `unsigned` | `away` | `broken`)."""
 
 
 def create_app(
@@ -115,33 +131,20 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    install(app)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     templates = Jinja2Templates(directory=HERE / "templates")
     templates.env.filters["jour"] = lambda moment: day_words(moment.astimezone(CITY).date())
     tokens = Tokens(settings.web.tokens_file)
-    secure = settings.web.public_url.startswith("https://")
+    public = urlsplit(settings.web.public_url)
+    secure = public.scheme == "https"
     flow = Flow(settings.telemetry.discovery_file)
+    public_domains = schemas.domains("public")
 
-    @app.middleware("http")
-    async def _headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        response.headers.setdefault("X-Frame-Options", "DENY")
-        response.headers.setdefault(
-            "Content-Security-Policy",
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-            "frame-ancestors 'none'",
-        )
-        if not request.url.path.startswith("/static"):
-            response.headers.setdefault("Cache-Control", "no-store")
-        return response
+    app.add_middleware(Edges, largest=LARGEST_CALL, headers=HEADERS | (ONLY_TLS if secure else {}))
 
-    def service(authorization: Annotated[str | None, Header()] = None) -> Token:
+    def service(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> Token:
         """Find the service that asks."""
-        kind, _, secret = (authorization or "").partition(" ")
-        token = tokens.find(secret.strip()) if kind.lower() == "bearer" else None
+        token = tokens.find(credentials.credentials) if credentials is not None else None
         if token is None:
             raise Problem(
                 401, "no_token", "A token is needed", "Send `Authorization: Bearer …`.", WWW_Authenticate="Bearer"
@@ -150,17 +153,28 @@ def create_app(
 
     def account_of(citizen: str) -> tuple[list[Any], list[Any]]:
         now = clock()
-        links = store.links_of(citizen, now.astimezone(CITY).date())
+        today = now.astimezone(CITY).date()
+        links = store.links_of(citizen, today)
+        # What feeds the citizen's blocks: sources of linked subjects, and those of public facts.
+        sources = defaultdict(set)
+        for product in (link.subject.partition(":")[0] for link in links):
+            if product in connectors:
+                sources[connectors[product].domain].add(product)
+        for product, connector in connectors.items():
+            if connector.domain in public_domains:
+                sources[connector.domain].add(product)
+        shown = [entry for domain in public_domains for entry in store.public_entries(f"hub.{domain}.")]
         parts = blocks(
-            store.account(citizen, now.astimezone(CITY).date()),
-            sorted(store.public_entries("hub.transport."), key=lambda entry: entry.seq),
+            store.account(citizen, today),
+            sorted(shown, key=lambda entry: entry.seq),
             store.lines_of(citizen),
             now,
             store.freshness(),
+            sources,
         )
         return links, parts
 
-    @app.get("/api/v1/accounts/{citizen}", responses=DOCUMENTED, tags=["account"])
+    @app.get("/api/v1/accounts/{citizen}", responses=documented(401, 403, 404, 422, 503), tags=["account"])
     def account(citizen: UUID, token: Token = Depends(service)) -> AccountBody:
         """Return a citizen's account as it stands now."""
         if "account:read" not in token.scopes:
@@ -194,6 +208,8 @@ def create_app(
 
     def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         return templates.TemplateResponse(request, name, values, status_code=status)
+
+    install(app, lambda request, status: page(request, "erreur.html", status, problem=status))
 
     @app.get("/", include_in_schema=False)
     def home() -> RedirectResponse:
@@ -229,11 +245,22 @@ def create_app(
         return response
 
     @app.get("/operations", include_in_schema=False)
-    def operations(request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
-        # On this machine it is open; from elsewhere a token is needed.
-        local = request.client is not None and request.client.host in ("127.0.0.1", "::1", "testclient")
-        if not local and "operations:read" not in service(authorization).scopes:
-            raise Problem(403, "no_scope", "The token may not read operations", "Ask for operations:read.")
+    def operations(request: Request) -> Response:
+        # On the machine itself it is open, until the hub has a public address: then whoever comes
+        # through the proxy looks local too. A browser sends the token as a password.
+        local = request.client is not None and request.client.host in LOOPBACK and public.hostname in LOOPBACK
+        if not local or "x-forwarded-for" in request.headers:
+            token = tokens.find(_secret(request.headers.get("authorization", "")))
+            if token is None:
+                raise Problem(
+                    401,
+                    "no_token",
+                    "A token is needed",
+                    "Send it as Bearer, or as the password of any user.",
+                    WWW_Authenticate='Basic realm="operations", charset="UTF-8"',
+                )
+            if "operations:read" not in token.scopes:
+                raise Problem(403, "no_scope", "The token may not read operations", "Ask for operations:read.")
         return page(
             request,
             "operations.html",
@@ -253,26 +280,39 @@ def create_app(
 
     # -- calls from vendors -----------------------------------------------------------------------
 
-    @app.post("/hooks/{product}/{feed}", status_code=202, responses=DOCUMENTED, tags=["calls"])
+    @app.post(
+        "/hooks/{product}/{feed}", status_code=202, responses=documented(400, 401, 404, 413, 422, 503), tags=["calls"]
+    )
     async def hook(
         product: str, feed: str, request: Request, x_hub_signature: Annotated[str | None, Header()] = None
     ) -> JSONResponse:
         """Take a vendor's call: 202 once it is safe, 4xx when it can never be, 503 to come back."""
         connector = connectors.get(product)
-        if connector is None or connector.receive is None or feed not in connector.feeds:
+        receive = connector.receive if connector is not None else None
+        described = connector.feeds.get(feed) if connector is not None else None
+        if receive is None or described is None or described.manifest.style != "webhook":
             raise Problem(404, "no_feed", "Nothing listens here", "Check product and feed in the address.")
         source = settings.connectors.get(product)
         if source is None or source.hook_secret_file is None:
             raise Problem(404, "no_secret", "Nothing listens here", f"Set connectors.{product}.hook_secret_file.")
-        body = await _body(request)
-        secret = await asyncio.to_thread(source.hook_secret_file.read_bytes)
-        expected = "sha256=" + hmac.new(secret.strip(), body, hashlib.sha256).hexdigest()
+        body = await request.body()
+        secret = await asyncio.to_thread(_file, source.hook_secret_file)
+        if not secret:
+            # An empty secret would let anybody sign.
+            called(product, "away")
+            remedy = f"Write the secret into connectors.{product}.hook_secret_file."
+            raise Problem(503, "no_secret", "Calls cannot be verified", remedy, Retry_After="60")
+        expected = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
         if not hmac.compare_digest(expected.encode(), (x_hub_signature or "").encode()):
             called(product, "unsigned")
             raise Problem(401, "bad_signature", "The signature does not fit", "Sign the body with the shared secret.")
         headers = {name.lower(): value for name, value in request.headers.items() if name.lower() != "authorization"}
         moment = int(clock().timestamp() * 1000)
-        wish = connector.receive(Call(feed=feed, body=body, headers=headers, received_at=moment))
+        try:
+            wish = receive(Call(feed=feed, body=body, headers=headers, received_at=moment))
+        except Exception:
+            called(product, "broken")
+            raise
         if isinstance(wish, Refusal):
             called(product, "refused")
             raise Problem(wish.status, "refused", "The call cannot be taken", wish.detail)
@@ -287,7 +327,7 @@ def create_app(
     # -- the schema registry ----------------------------------------------------------------------
 
     async def registered(request: Request) -> JSONResponse:
-        status, document = registry.answer(schemas, request.method, request.scope["path"], await _body(request))
+        status, document = registry.answer(schemas, request.method, request.scope["path"], await request.body())
         return JSONResponse(document, status, media_type=registry.CONTENT_TYPE)
 
     for path in (
@@ -304,10 +344,18 @@ def create_app(
     return app
 
 
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_CALL:
-            raise Problem(413, "too_large", "The body is too large", f"At most {LARGEST_CALL} bytes.")
-    return bytes(body)
+def _file(path: Path) -> bytes:
+    try:
+        return path.read_bytes().strip()
+    except OSError:
+        return b""
+
+
+def _secret(authorization: str) -> str:
+    kind, _, said = authorization.partition(" ")
+    if kind.lower() != "basic":
+        return said.strip() if kind.lower() == "bearer" else ""
+    try:
+        return base64.b64decode(said, validate=True).decode().partition(":")[2]
+    except (binascii.Error, ValueError):
+        return ""

@@ -33,7 +33,7 @@ class Tokens:
         digest = hash_of(secret)
         found = None
         for known, token in self._known.items():
-            if hmac.compare_digest(known, digest):
+            if hmac.compare_digest(known.encode(), digest.encode()):
                 found = token
         return found
 
@@ -46,11 +46,15 @@ class Tokens:
         seen = (status.st_mtime_ns, status.st_size)
         if seen == self._seen:
             return
-        document = tomllib.loads(self._path.read_text("utf-8"))
-        self._known = {
-            entry["sha256"]: Token(name, frozenset(entry.get("scopes", ()))) for name, entry in document.items()
-        }
-        self._seen = seen
+        try:
+            document = tomllib.loads(self._path.read_text("utf-8"))
+            known = {
+                entry["sha256"]: Token(name, frozenset(entry.get("scopes", ()))) for name, entry in document.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            # A file that somebody is editing: what was known stays, and the next call looks again.
+            return
+        self._known, self._seen = known, seen
 
 
 def hash_of(secret: str) -> str:

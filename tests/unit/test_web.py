@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hub import catalogue
 from hub.config import Settings, Source
@@ -38,7 +41,8 @@ SECRET = b"shared"
 class Town:
     """A hub with one database, whose broker can be away."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, public_url: str = "http://127.0.0.1:8080") -> None:
+        self.folder = folder
         self.store = Store(f"sqlite:///{folder}/hub.sqlite")
         self.store.migrate()
         (folder / "hook").write_bytes(SECRET + b"\n")
@@ -47,9 +51,9 @@ class Town:
             f'[other]\nsha256 = "{hash_of("poor")}"\nscopes = []\n',
             "utf-8",
         )
-        settings = Settings.model_validate(
+        configured = Settings.model_validate(
             {
-                "web": {"tokens_file": folder / "tokens.toml"},
+                "web": {"tokens_file": folder / "tokens.toml", "public_url": public_url},
                 "telemetry": {"discovery_file": folder / "none.json"},
                 "connectors": {"publik": Source(hook_secret_file=folder / "hook")},
             }
@@ -58,7 +62,7 @@ class Town:
         self.written: list[tuple[str, Emit]] = []
         self.calls: list[tuple[str, str]] = []
         app = create_app(
-            settings,
+            configured,
             self.store,
             catalogue.schemas(),
             catalogue.connectors(),
@@ -66,8 +70,13 @@ class Town:
             lambda product, result: self.calls.append((product, result)),
             lambda: NOW,
         )
-        self.client = TestClient(app, follow_redirects=False)
+        self.app = app
+        self.client = self.comes_from("127.0.0.1")
         self._number = 0
+
+    def comes_from(self, host: str, **options: Any) -> TestClient:
+        """Return a client at an address."""
+        return TestClient(self.app, follow_redirects=False, client=(host, 5000), **options)
 
     async def publish(self, product: str, wish: Emit) -> str:
         """Write, unless the broker is away."""
@@ -231,3 +240,158 @@ def test_the_operations_page_shows_the_database(town: Town) -> None:
     page = town.client.get("/operations").text
     assert "open links" in page
     assert "No discovery list" in page
+
+
+def test_operations_are_shown_on_the_machine_or_by_a_token(town: Town, tmp_path: Path) -> None:
+    """A proxy in front makes everybody look local: then it is the token that counts."""
+    (tmp_path / "public").mkdir()
+    public = Town(tmp_path / "public", "https://ville.example")
+    (public.folder / "tokens.toml").write_text(
+        f'[ops]\nsha256 = "{hash_of("ops")}"\nscopes = ["operations:read"]\n[a]\nsha256 = "{hash_of("good")}"\n',
+        "utf-8",
+    )
+    for client in (
+        town.comes_from("192.0.2.7"),
+        town.comes_from("127.0.0.1", headers={"X-Forwarded-For": "127.0.0.1"}),
+        public.client,
+    ):
+        refused = client.get("/operations")
+        assert (refused.status_code, refused.json()["code"]) == (401, "no_token")
+        assert refused.headers["www-authenticate"].startswith("Basic")
+    assert public.client.get("/operations", headers={"Authorization": "Bearer good"}).status_code == 403
+    assert public.client.get("/operations", headers={"Authorization": "Bearer ops"}).status_code == 200
+    assert public.client.get("/operations", auth=("anybody", "ops")).status_code == 200
+    assert public.client.get("/operations", headers={"Authorization": "Basic Zg=x"}).status_code == 401
+    public.store.close()
+
+
+def test_behind_tls_the_cookie_stays_there(tmp_path: Path) -> None:
+    """Secure, and the browser is told to come back by TLS only."""
+    public = Town(tmp_path, "https://ville.example")
+    response = public.client.post("/connexion", data={"token": public.store.make_login(ANNE, NOW)})
+    assert "Secure" in response.headers["set-cookie"]
+    assert "max-age" in response.headers["strict-transport-security"]
+    public.store.close()
+
+
+def test_a_block_says_up_to_when_its_source_is_known(town: Town) -> None:
+    """A linked card without a loan has a moment too; a source that nothing is linked to has none."""
+    town.happens(LinkRequested(citizen=ANNE, subject="ils_di:7", role=Role.SELF), f"publik:{ANNE}", "publik")
+    at = int(NOW.timestamp() * 1000) - 60_000
+    for product in ("ils_di", "chrono", "metromobilite"):
+        town.store.polled(product, at)
+    answer = town.client.get(f"/api/v1/accounts/{ANNE}", headers={"Authorization": "Bearer good"}).json()
+    assert {block["name"]: block["as_of"] for block in answer["blocks"]} == {
+        "canteen": None,
+        "library": "2026-03-10T08:39:00+01:00",
+        "requests": None,
+        "disruptions": "2026-03-10T08:39:00+01:00",
+    }
+
+
+def test_an_empty_account_says_how_to_link(town: Town) -> None:
+    """Nobody meets an empty page."""
+    town.login()
+    assert "Rien n&#39;est encore relié" in town.client.get("/compte").text.replace("'", "&#39;")
+
+
+def test_a_person_is_answered_with_a_page(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In French, where a program gets a problem."""
+    browser = {"Accept": "text/html,application/xhtml+xml"}
+    missing = town.client.get("/nulle-part", headers=browser)
+    assert (missing.status_code, "Cette page n'existe pas" in missing.text) == (404, True)
+    assert town.client.get("/nulle-part").json()["code"] == "not_found"
+    assert town.client.post("/connexion", headers=browser).status_code == 422
+
+    def away(*_: Any) -> None:
+        raise Transient("database: away")
+
+    monkeypatch.setattr(town.store, "session", away)
+    shown = town.client.get("/compte", headers=browser)
+    assert (shown.status_code, shown.headers["retry-after"]) == (503, "5")
+    assert "réessayez" in shown.text
+
+    def broken(*_: Any) -> None:
+        raise ValueError("anne@example.org")
+
+    monkeypatch.setattr(town.store, "session", broken)
+    defect = town.comes_from("127.0.0.1", raise_server_exceptions=False).get("/compte")
+    assert (defect.status_code, defect.json()["code"]) == (500, "bug")
+    assert "anne" not in defect.text
+
+
+def test_no_body_is_read_beyond_its_bound(town: Town) -> None:
+    """On any route, whatever its length claims."""
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(1000):
+            yield b"x" * 65536
+
+    for path in ("/connexion", "/subjects/hub.library.LoanStarted", "/hooks/publik/request"):
+        answer = town.client.post(
+            path, content=endless(), headers={"Content-Type": "application/x-www-form-urlencoded"}
+        )
+        assert (path, answer.status_code, answer.json()["code"]) == (path, 413, "too_large")
+
+
+def test_without_a_secret_nobody_can_sign(town: Town) -> None:
+    """An empty or missing file is no key; the vendor is asked to come back."""
+    (town.folder / "hook").write_bytes(b"\n")
+    assert call(town, b"{}", secret=b"").status_code == 503
+    (town.folder / "hook").unlink()
+    assert call(town, b"{}", secret=b"").json()["code"] == "no_secret"
+    assert town.written == []
+
+
+def test_a_polled_feed_takes_no_calls(town: Town) -> None:
+    """Only webhooks do."""
+    assert call(town, b"{}", path="/hooks/chrono/bookings").status_code == 404
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    unit=st.binary(max_size=200) | st.sampled_from([b"[", b'{"a":', b'{"id":1e999}', b"\xff\xfe"]), deep=st.booleans()
+)
+def test_any_bytes_of_a_call_get_a_clear_answer(town: Town, unit: bytes, deep: bool) -> None:
+    """Never a defect, and nothing is written of what names nobody."""
+    body = (unit * (200_000 // max(len(unit), 1))) if deep else unit
+    assert call(town, body).status_code in (400, 413, 422)
+    assert town.client.post("/subjects/hub.library.LoanStarted", content=body).status_code == 422
+    assert town.client.post("/connexion", content=body).status_code in (400, 410, 422)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(part=st.text(min_size=1, max_size=30))
+def test_any_address_gets_a_clear_answer(town: Town, part: str) -> None:
+    """No address is a defect."""
+    name = quote(part, safe="")
+    for path in ("/api/v1/accounts/", "/connexion/", "/subjects/", "/schemas/ids/", "/hooks/publik/", "/static/", "/"):
+        assert town.client.get(path + name, headers={"Authorization": "Bearer good"}).status_code < 500
+
+
+def test_a_broken_token_file_lets_nobody_new_in(town: Town) -> None:
+    """What was known stays while somebody edits the file."""
+    live(town)
+
+    def status() -> int:
+        return town.client.get(f"/api/v1/accounts/{ANNE}", headers={"Authorization": "Bearer good"}).status_code
+
+    assert status() == 200
+    for text in ("[", "x = 1", "[a]\nscopes = []", "[a]\nsha256 = 1\nscopes = 3"):
+        (town.folder / "tokens.toml").write_text(text, "utf-8")
+        assert status() == 200
+    (town.folder / "tokens.toml").write_text("", "utf-8")
+    assert status() == 401
+
+
+def test_the_api_describes_itself(town: Town) -> None:
+    """Bearer tokens, and every error as a problem."""
+    document = town.client.get("/api/v1/openapi.json").json()
+    account = document["paths"]["/api/v1/accounts/{citizen}"]["get"]
+    assert document["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+    assert account["security"] == [{"HTTPBearer": []}]
+    assert {"200", "401", "403", "404", "422", "503"} == set(account["responses"])
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                assert int(status) < 400 or list(response["content"]) == ["application/problem+json"]
