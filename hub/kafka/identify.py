@@ -93,7 +93,8 @@ class Identify:
                 for record in records:
                     told = self._read(tp, record)
                     if told is not None:
-                        links[record.key] = told
+                        # An old version may stand after a newer one: a delivery that came again.
+                        links[record.key], _ = relink(links.get(record.key), told)
         self._links[lane] = links
 
     async def carry_out(self, lane: Hashable, batch: Batch) -> None:
