@@ -24,6 +24,11 @@ STATUSES = {
     "REFUSED": "Refusée",
     "INTEGRATION_ERROR": "En cours de vérification",
 }
+NOTHING_LINKED = {
+    "school_catering": "Aucun enfant n'est relié à votre compte.",
+    "library": "Aucune carte de bibliothèque n'est reliée à votre compte.",
+    "civil_registry": "Aucune demande n'est reliée à votre compte.",
+}
 DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 MONTHS = (
     "janvier",
@@ -119,13 +124,17 @@ def blocks(
     canteen.lines = _canteen(_of(known, "hub.school_catering."), today)
     library.lines = _library(_of(known, "hub.library."), today)
     requests.lines = _requests(_of(known, "hub.civil_registry."))
-    traffic.lines = _disruptions(disruptions, set(lines))
+    chosen = set(lines)
+    traffic.lines = _disruptions(disruptions, chosen, today)
+    if not chosen:
+        traffic.empty = "Vous ne suivez aucune ligne : choisissez-les dans vos préférences MonGrenoble."
     for block, domain in (
         (canteen, "school_catering"),
         (library, "library"),
         (requests, "civil_registry"),
         (traffic, "transport"),
     ):
+        block.empty = block.empty if sources.get(domain) else NOTHING_LINKED.get(domain, block.empty)
         moments = [fresh[product] for product in sources.get(domain, ()) if product in fresh]
         if moments:
             # The oldest of its sources: a block is no fresher than that.
@@ -139,6 +148,20 @@ def _of(entries: Iterable[Entry], prefix: str) -> list[Entry]:
 
 def _day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
+
+
+def _local_day(text: str | None) -> date | None:
+    return datetime.fromisoformat(text).astimezone(CITY).date() if text else None
+
+
+def _span(first: date | None, last: date | None, today: date) -> str:
+    """Say from when and until when, as far as that is still to come."""
+    begins = first is not None and first > today
+    ends = last is not None and last >= today
+    if begins and first == last:
+        return f", le {day_words(first)}" if first else ""
+    told = f", à partir du {day_words(first)}" if begins and first else ""
+    return told + (f", jusqu'au {day_words(last)}" if ends and last else "")
 
 
 def _canteen(entries: Iterable[Entry], today: date) -> list[Line]:
@@ -238,7 +261,7 @@ def _requests(entries: Iterable[Entry]) -> list[Line]:
     return sorted(found.values(), key=lambda line: line.order, reverse=True)
 
 
-def _disruptions(entries: Iterable[Entry], lines: set[str]) -> list[Line]:
+def _disruptions(entries: Iterable[Entry], lines: set[str], today: date) -> list[Line]:
     current: dict[str, Line] = {}
     for entry in entries:
         if entry.type.endswith(".DisruptionEnded"):
@@ -252,7 +275,9 @@ def _disruptions(entries: Iterable[Entry], lines: set[str]) -> list[Line]:
         current[entry.subject] = Line(
             payload.get("title") or "Perturbation",
             payload.get("description", ""),
-            "Ligne " + ", ".join(line.rpartition(":")[2] for line in concerned),
+            ("Lignes " if len(concerned) > 1 else "Ligne ")
+            + ", ".join(line.rpartition(":")[2] for line in concerned)
+            + _span(_local_day(payload.get("starts_at")), _local_day(payload.get("ends_at")), today),
             "warn",
             order=payload.get("starts_at") or "",
         )

@@ -1,0 +1,126 @@
+"""The account page folds whatever happened into what stands now, in a resident's words."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub import catalogue
+from hub.kafka.project import plain
+from hub.model.record import Seq
+from hub.testing.avro import payloads
+from schemas.models.library import HoldPlaced, HoldReady, LoanOverdue, LoanRenewed, LoanReturned, LoanStarted
+from schemas.models.school_catering import AbsenceRecorded, Activity, MealBooked, MealCancelled, MealEaten
+from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
+from streams.account import Block, blocks
+
+NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
+SOURCES = {"school_catering": {"chrono"}, "library": {"ils_di"}, "civil_registry": {"hubee"}, "transport": {"m"}}
+SHOWN = [
+    name
+    for name in catalogue.schemas().names()
+    if name.split(".")[1] in ("school_catering", "library", "civil_registry", "transport")
+]
+
+
+class Entry(NamedTuple):
+    """An entry as the store hands it in."""
+
+    type: str
+    subject: str
+    product: str
+    seq: Seq
+    occurred_at: int
+    payload: dict[str, Any]
+
+
+def entry(number: int, payload: Any, subject: str = "s:1") -> Entry:
+    """Make an entry."""
+    return Entry(payload.TYPE, subject, "p", Seq(1, number, 0), number, plain(payload))
+
+
+def fold(*said: Any, lines: tuple[str, ...] = ("SEM:48",), now: datetime = NOW) -> dict[str, Block]:
+    """Fold events of one subject; public ones too."""
+    entries = [entry(number, payload) for number, payload in enumerate(said)]
+    return {block.name: block for block in blocks(entries, entries, lines, now, {}, SOURCES)}
+
+
+@given(st.lists(st.sampled_from(SHOWN).flatmap(lambda name: payloads(catalogue.schemas(), name)), max_size=12))
+def test_whatever_happened_can_be_shown(said: list[Any]) -> None:
+    """No event that the schemas allow breaks the page, and no code of a field is shown for a word."""
+    for block in fold(*said).values():
+        for line in block.lines:
+            assert line.what
+            assert line.tone in ("", "good", "warn")
+            assert "UNKNOWN" not in line.what + line.state
+
+
+@pytest.mark.parametrize(
+    ("last", "state"),
+    [(MealCancelled, "Annulé"), (MealEaten, "Présent"), (AbsenceRecorded, "Absent")],
+)
+def test_the_last_word_on_a_meal_stands(last: Any, state: str) -> None:
+    """Booked first, then what became of it; booked again counts again."""
+    named: dict[str, Any] = {"booking_id": "b", "meal_date": date(2026, 3, 10), "activity": Activity.LUNCH}
+    (line,) = fold(MealBooked(**named), last(**named))["canteen"].lines
+    assert (line.what, line.detail, line.state) == ("Mardi 10 mars", "Déjeuner", state)
+    assert fold(MealBooked(**named), last(**named), MealBooked(**named))["canteen"].lines[0].state == "Réservé"
+
+
+@pytest.mark.parametrize(("today", "days"), [(11, [9, 15]), (13, [9, 15, 16, 22])])
+def test_the_week_is_the_family_s(today: int, days: list[int]) -> None:
+    """Monday to Sunday; from Friday on, the next week too."""
+    meals = [MealBooked(booking_id=str(day), meal_date=date(2026, 3, day)) for day in (8, 9, 15, 16, 22, 23)]
+    shown = fold(*meals, now=datetime(2026, 3, today, 9, tzinfo=UTC))["canteen"].lines
+    assert [int(line.what.split()[1]) for line in shown] == days
+
+
+def test_the_day_is_the_city_s() -> None:
+    """At 23:30 UTC it is tomorrow in Grenoble: a loan due today is late."""
+    loan = LoanStarted(item_id="i", due_date=date(2026, 3, 10))
+    assert fold(loan)["library"].lines[0].state == "À rendre le mardi 10 mars"
+    late = fold(loan, now=datetime(2026, 3, 10, 23, 30, tzinfo=UTC))["library"].lines[0]
+    assert (late.state, late.tone) == ("En retard depuis le mardi 10 mars", "warn")
+
+
+def test_loans_and_holds_end() -> None:
+    """Returned is gone, lent again is there, and a hold ends when its document is lent."""
+    lent = LoanStarted(item_id="i", record_id="42", due_date=date(2026, 3, 20))
+    later = LoanRenewed(item_id="i", record_id="42", due_date=date(2026, 4, 3))
+    assert [line.state for line in fold(lent, later)["library"].lines] == ["À rendre le vendredi 3 avril"]
+    assert fold(lent, LoanOverdue(item_id="i"), LoanReturned(item_id="i"))["library"].lines == []
+    held = [HoldPlaced(hold_id="h", record_id="42"), HoldReady(hold_id="h", record_id="42", until=date(2026, 3, 12))]
+    assert [line.state for line in fold(*held)["library"].lines] == ["Disponible jusqu'au jeudi 12 mars"]
+    assert [line.what for line in fold(*held, lent)["library"].lines] == ["Document emprunté"]
+
+
+def test_disruptions_of_my_lines_only_while_they_last() -> None:
+    """Published, updated to other lines, ended."""
+    here = DisruptionPublished(
+        disruption_id="d",
+        lines=("SEM:48", "SEM:A"),
+        title="Travaux",
+        starts_at=datetime(2026, 3, 11, 23, 30, tzinfo=UTC),
+        ends_at=datetime(2026, 4, 1, 10, tzinfo=UTC),
+    )
+    (line,) = fold(here)["disruptions"].lines
+    assert line.state == "Ligne 48, à partir du jeudi 12 mars, jusqu'au mercredi 1er avril"
+    assert fold(here, lines=("SEM:48", "SEM:A"))["disruptions"].lines[0].state.startswith("Lignes 48, A")
+    assert fold(here, DisruptionUpdated(disruption_id="d", lines=("SEM:A",)))["disruptions"].lines == []
+    assert fold(here, DisruptionEnded(disruption_id="d"))["disruptions"].lines == []
+    assert "choisissez" in fold(here, lines=())["disruptions"].empty
+
+
+def test_a_block_is_as_old_as_its_oldest_source() -> None:
+    """And says nothing of when, where nothing is linked."""
+    at = int(NOW.timestamp() * 1000)
+    fresh = {"ils_di": at, "other": at - 60_000, "chrono": at}
+    found = {block.name: block for block in blocks([], [], [], NOW, fresh, {"library": ["ils_di", "other"]})}
+    moment = found["library"].as_of
+    assert moment is not None
+    assert moment.isoformat() == "2026-03-10T08:39:00+01:00"
+    assert (found["canteen"].as_of, found["canteen"].empty) == (None, "Aucun enfant n'est relié à votre compte.")
