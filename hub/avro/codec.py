@@ -7,14 +7,13 @@ so the reader refuses what is too large, unknown, or longer than its schema says
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import fastavro
-from fastavro.validation import validate
 
 from hub.avro.parse import Version
+from hub.avro.strict import Check, misfit
 from hub.model.errors import Undecodable, Unencodable
 from hub.model.event import Payload
 
@@ -26,7 +25,7 @@ class _Known(NamedTuple):
     version: Version
     parsed: Any
     frame: bytes
-    limits: tuple[tuple[str, int | None, re.Pattern[str] | None], ...]
+    misfit: Check
 
 
 class Schemas:
@@ -48,21 +47,20 @@ class Schemas:
         if number is None:
             raise Unencodable(f"no schema {payload.TYPE}")
         known = self._by_id[number]
-        data = payload.as_dict()
-        for field, longest, pattern in known.limits:
-            value = data[field]
-            if isinstance(value, str) and (
-                (longest is not None and len(value) > longest)
-                or (pattern is not None and value != "" and pattern.search(value) is None)
-            ):
-                raise Unencodable("against the schema's bounds", fields=(field,))
+        try:
+            data = payload.as_dict()
+        except Exception:
+            raise Unencodable("a record within it is not one") from None
+        wrong = known.misfit(data)
+        if wrong is not None:
+            raise Unencodable("against the schema", fields=(wrong.removeprefix("."),))
         out = io.BytesIO()
         out.write(known.frame)
         try:
-            fastavro.schemaless_writer(out, known.parsed, data, strict=True)
+            fastavro.schemaless_writer(out, known.parsed, data)
         except Exception:
             # fastavro's text quotes the value.
-            raise Unencodable("against the schema", fields=tuple(_misfits(known, data))) from None
+            raise Unencodable("against the schema") from None
         return out.getvalue()
 
     def decode(self, value: bytes) -> Any:
@@ -81,6 +79,8 @@ class Schemas:
             data = fastavro.schemaless_reader(body, known.parsed, None if newest is known else newest.parsed)
             if body.tell() != len(value):
                 raise Undecodable("bytes left over")
+            if newest.misfit(data) is not None:
+                raise Undecodable("not within the bounds of its schema")
             return self._models[known.version.full_name](data)
         except Undecodable:
             raise
@@ -121,28 +121,5 @@ class Schemas:
 
 
 def _know(number: int, version: Version) -> _Known:
-    limits = tuple(
-        (
-            field["name"],
-            field.get("maxLength"),
-            re.compile(field["pattern"]) if "pattern" in field else None,
-        )
-        for field in version.schema["fields"]
-        if "maxLength" in field or "pattern" in field
-    )
     parsed = fastavro.parse_schema(dict(version.schema), named_schemas={})
-    return _Known(version, parsed, b"\x00" + number.to_bytes(4, "big"), limits)
-
-
-def _misfits(known: _Known, data: Mapping[str, Any]) -> Iterable[str]:
-    named: dict[str, Any] = {}
-    fastavro.parse_schema(dict(known.version.schema), named_schemas=named)
-    for field in known.version.schema["fields"]:
-        kind = field["type"]
-        if isinstance(kind, str) and kind not in ("string", "int", "long", "boolean", "double", "null"):
-            kind = named.get(f"hub.{known.version.domain}.{kind}", kind)
-        try:
-            if not validate(data.get(field["name"]), kind, raise_errors=False):
-                yield field["name"]
-        except Exception:
-            yield field["name"]
+    return _Known(version, parsed, b"\x00" + number.to_bytes(4, "big"), misfit(version.schema))

@@ -49,7 +49,7 @@ def _of(kind: Any, types: dict[str, Any], field: Any) -> st.SearchStrategy[Any]:
         case "boolean":
             return st.booleans()
         case "double":
-            return st.floats(allow_nan=False)
+            return st.floats(allow_nan=False, allow_infinity=False)
         case "int":
             return st.integers(-(2**31), 2**31 - 1)
         case "long":
