@@ -2,13 +2,12 @@
 
 This is the only file that knows Faust.  Rules, each of which was a way to lose an event:
 
-* A `ConsumerScheduler` yields, for each fetched partition, one record whose value is the whole list;
-  Faust's own acknowledgement is off (`acks=False`), because it acknowledges what raised.
+* A `ConsumerScheduler` hands each fetched list straight to its lane, and Faust delivers nothing itself: it
+  acknowledges what raised, and drops what it fetched of a partition that is paused meanwhile.
 * A lane takes the lists of its partitions in order, one batch at a time; lanes run concurrently.
 * Within a batch: outputs, await the broker; states, await the broker; only then is the last offset
   marked done.  A timer, a revoke and a stop commit what is done, and nothing else.
-* The agent never waits for a lane: a lane past its bound pauses its partitions, because Faust's
-  conductor awaits a full queue and would stop every other product with it.
+* Nothing waits for a lane: a lane past its bound pauses its partitions, and the others go on.
 * Whatever fails and is not known to be temporary stops the process without a commit.
 """
 
@@ -20,7 +19,7 @@ import hashlib
 import signal
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -95,41 +94,24 @@ class Watch(Protocol):
         ...
 
 
-class _WholeLists(DefaultSchedulingStrategy):
-    """Hand over each fetched list as one record."""
+class Gap(Exception):
+    """Records are missing between two that were fetched: nothing is committed beyond them."""
+
+
+class _HandOver(DefaultSchedulingStrategy):
+    """Hand each fetched list to its lane the moment it was fetched, and leave Faust nothing to deliver.
+
+    Faust drops what it fetched of a partition that was paused meanwhile, and its position is past it:
+    the next commit would lose it.  So nothing may stand between the fetch and the lane.
+    """
+
+    put: Callable[[TP, list[ConsumerRecord]], None]
 
     def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
         for tp, fetched in records.items():
             if fetched:
-                last = fetched[-1]
-                yield (
-                    tp,
-                    ConsumerRecord(
-                        topic=tp.topic,
-                        partition=tp.partition,
-                        offset=last.offset,
-                        timestamp=last.timestamp,
-                        timestamp_type=last.timestamp_type,
-                        key=None,
-                        value=fetched,
-                        checksum=None,
-                        serialized_key_size=0,
-                        serialized_value_size=0,
-                        headers=(),
-                    ),
-                )
-
-
-class _PassThrough(faust.Schema):
-    """Leave the list as it is."""
-
-    def compile(self, app: Any, **_: Any) -> Any:
-        create_event = app.create_event
-
-        async def decode(message: Any, *, propagate: bool = False) -> Any:
-            return create_event(None, message.value, (), message)
-
-        return decode
+                self.put(tp, fetched)
+        yield from ()
 
 
 @dataclass
@@ -180,8 +162,10 @@ class Worker:
             options["consumer_group_instance_id"] += f".{digest}"
         app = faust.App(
             self.work.group,
-            ConsumerScheduler=_WholeLists,
-            stream_buffer_maxsize=8,
+            ConsumerScheduler=type("_HandOverToLanes", (_HandOver,), {"put": staticmethod(self._put)}),
+            # Streams see nothing, so their silence means nothing.
+            broker_commit_livelock_soft_timeout=1e9,
+            stream_processing_timeout=1e9,
             stream_wait_empty=False,
             broker_session_timeout=10,
             broker_heartbeat_interval=3,
@@ -195,14 +179,13 @@ class Worker:
             autodiscover=False,
             **options,
         )
-        channel = app.topic(*self.work.topics, acks=False, schema=_PassThrough(), allow_empty=True)
 
-        async def feed(stream: Any) -> AsyncIterator[None]:
-            async for event in stream.events():
-                self._put(event.message.tp, event.value)
-                yield
+        async def subscribed(stream: Any) -> None:
+            """Make Faust subscribe: it reads the topics of its agents."""
+            async for _ in stream:
+                raise RuntimeError("a record went past the lanes")
 
-        app.agent(channel, name=f"{self.work.group}.feed")(feed)
+        app.agent(app.topic(*self.work.topics, acks=False), name=f"{self.work.group}.lanes")(subscribed)
         app.on_partitions_assigned.connect(self._assigned, weak=False)
         app.on_partitions_revoked.connect(self._revoked, weak=False)
         return app
@@ -304,6 +287,11 @@ class Worker:
             records = [record for record in records if record.offset > seen]
             if not records:
                 return
+        if seen >= 0 and records[0].offset > seen + 1 and not self.work.leading(tp):
+            # Only a compacted topic has holes, and only leading ones are compacted. Better to stop
+            # before the commit than to jump over what nobody decided.
+            self.fail(Gap(f"{tp.topic}/{tp.partition}: nothing between {seen} and {records[0].offset}"))
+            return
         self._seen[tp] = records[-1].offset
         self.watch.received(tp, records)
         lane.waiting.append((tp, records))
