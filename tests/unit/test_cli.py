@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from hub import catalogue
 from hub.cli.main import main
+from hub.store import Store
 
 
 def run(*arguments: str) -> Result:
@@ -77,3 +79,16 @@ def test_a_login_link_is_made_for_a_uuid_only(tmp_path: Path) -> None:
     result = run("--set", url, "login", "3f0c8a52-3f0e-4c2e-9a55-6c1f6f0f7c11")
     assert "http://127.0.0.1:8080/connexion/" in result.output
     assert run("--set", url, "login", "Jean").exit_code == 2
+
+
+def test_erasing_says_what_is_gone(tmp_path: Path) -> None:
+    """It asks first; of somebody unknown nothing is there to delete."""
+    citizen = "3f0c8a52-3f0e-4c2e-9a55-6c1f6f0f7c11"
+    url = f"store.url=sqlite:///{tmp_path}/hub.sqlite"
+    link = run("--set", url, "login", citizen).output.strip()
+    refused = CliRunner().invoke(main, ["--set", url, "erase", citizen], input="n\n")
+    assert refused.exit_code == 1
+    assert "links 0, entries 0, mails 0" in run("--set", url, "erase", citizen, "--yes").output
+    store = Store(f"sqlite:///{tmp_path}/hub.sqlite")
+    assert store.use_login(link.rpartition("/")[2], datetime.now(UTC)) is None
+    store.close()

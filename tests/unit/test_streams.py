@@ -66,6 +66,7 @@ def test_every_event_that_is_told_can_be_written(name: str, data: st.DataObject)
         message = compose(notice.id, "hub@example.org", notice.address, notice.template, notice.values)
         assert message["Subject"]
         assert "\n" not in message["Subject"]
+        assert message.get_content().startswith("Bonjour,\n")
 
 
 def test_days_are_written_as_they_are_spoken() -> None:
