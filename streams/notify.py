@@ -157,5 +157,6 @@ def _values(payload: Any) -> dict[str, str]:
             values[name] = text
     lines = getattr(payload, "lines", None)
     if lines:
-        values["lines"] = ", ".join(line.rpartition(":")[2] for line in lines)
+        # They stand in a mail's subject, which ends with its line.
+        values["lines"] = ", ".join(" ".join(line.rpartition(":")[2].split()) for line in lines)
     return values
