@@ -241,9 +241,9 @@ def test_a_blocked_sink_keeps_memory_flat(kafka: Kafka, tmp_path: Any) -> None:
 
         async def watch() -> None:
             # Until the lanes are full, memory may grow: a bound, not nothing.
-            await asyncio.sleep(10)
+            await asyncio.sleep(7)
             first = resident()
-            for _ in range(10):
+            for _ in range(6):
                 await asyncio.sleep(1)
                 grown.append(resident() / first)
             gate.set()

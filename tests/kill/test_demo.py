@@ -22,7 +22,7 @@ from hub.config import ROLES
 from hub.testing.monitoring import exposed, missing, panels, rules
 
 pytestmark = [pytest.mark.kill, pytest.mark.kafka, pytest.mark.timeout(280)]
-DAY_SECONDS = 45
+DAY_SECONDS = 34
 
 
 class Running:
@@ -142,7 +142,7 @@ def test_each_role_is_killed_and_the_ledger_balances(day: Running) -> None:
                 day.note("killed", role=role)
                 os.kill(pid, signal.SIGKILL)
                 killed.append(role)
-            time.sleep(4)
+            time.sleep(3)
 
     killing = during(kill_all)
     assert day.process.wait(250) == 0, day.text()
