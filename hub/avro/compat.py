@@ -6,6 +6,7 @@ Resolution"), so that subscribers and producers move in any order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,27 @@ def breaks(versions: Iterable[Version]) -> Iterator[str]:
             if writer.full_name == reader.full_name and writer.number != reader.number:
                 for problem in unreadable(writer.schema, reader.schema):
                     yield f"{reader.path}: S301 v{reader.number} cannot read v{writer.number}: {problem}"
+                if writer.number < reader.number:
+                    for problem in tightened(writer.schema, reader.schema):
+                        yield f"{reader.path}: S302 v{reader.number} refuses what v{writer.number} took: {problem}"
+
+
+def tightened(before: Any, after: Any) -> Iterator[str]:
+    """Yield bounds that became narrower: events that are in the topic would not be read any more."""
+    was = {node["name"]: node for node in named_types(before)}
+    for node in named_types(after):
+        if node["type"] != "record" or node["name"] not in was:
+            continue
+        fields = {field["name"]: field for field in was[node["name"]]["fields"]}
+        for field in node["fields"]:
+            old = fields.get(field["name"])
+            if old is None:
+                continue
+            where = f"{node['name']}.{field['name']}"
+            if field.get("maxLength", math.inf) < old.get("maxLength", math.inf):
+                yield f"{where}: maxLength became smaller"
+            if field.get("pattern") not in (None, old.get("pattern")):
+                yield f"{where}: another pattern"
 
 
 def unreadable(writer: Any, reader: Any) -> Iterator[str]:
@@ -51,14 +73,14 @@ def _resolve(writer: Any, reader: Any, wrote: Types, reads: Types, at: str) -> I
         return
     if _logical(writer) != _logical(reader):
         yield f"{at}: logical type changed"
+    if kind in ("enum", "record") and writer["name"] != reader["name"]:
+        yield f"{at}: {kind} {writer['name']} became {reader['name']}"
     if kind == "array":
         yield from _resolve(writer["items"], reader["items"], wrote, reads, f"{at}[]")
     elif kind == "enum":
         if set(writer["symbols"]) - set(reader["symbols"]) and "default" not in reader:
             yield f"{at}: a symbol is unknown and there is no default"
     elif kind == "record":
-        if writer["name"] != reader["name"]:
-            yield f"{at}: record {writer['name']} became {reader['name']}"
         fields = {field["name"]: field for field in writer["fields"]}
         for field in reader["fields"]:
             below = f"{at}.{field['name']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def module(domain: str, versions: Iterable[Version]) -> str:
 def _enum(node: Mapping[str, Any]) -> str:
     members = "".join(f'    {symbol} = "{symbol}"\n' for symbol in node["symbols"])
     return (
-        f'class {node["name"]}(StrEnum):\n    """{node["doc"]}"""\n\n{members}\n'
+        f"class {node['name']}(StrEnum):\n    {_doc(node)}\n\n{members}\n"
         "    @classmethod\n"
         f"    def _missing_(cls, value: object) -> {node['name']}:\n"
         '        """Take a symbol of a newer schema as unknown."""\n'
@@ -66,7 +67,7 @@ def _record(node: Mapping[str, Any], enums: set[str], version: Version | None) -
     lines = [
         "@dataclass(frozen=True, slots=True, kw_only=True)",
         f"class {node['name']}:",
-        f'    """{node["doc"]}"""',
+        f"    {_doc(node)}",
         "",
     ]
     if version is not None:
@@ -80,9 +81,9 @@ def _record(node: Mapping[str, Any], enums: set[str], version: Version | None) -
     out: list[str] = []
     for field in node["fields"]:
         name, kind = field["name"], field["type"]
-        lines += [f"    {name}: {_type(kind)} = {_default(field, enums)}", f'    """{field["doc"]}"""']
+        lines += [f"    {name}: {_type(kind)} = {_default(field, enums)}", f"    {_doc(field)}"]
         into.append(f'            {name}={_read(kind, f"""data["{name}"]""", enums)},')
-        out.append(f'            "{name}": {_write(kind, f"self.{name}")},')
+        out.append(f'            "{name}": {_write(kind, f"self.{name}", enums)},')
     lines += [
         "",
         "    @classmethod",
@@ -130,7 +131,7 @@ def _default(field: Mapping[str, Any], enums: set[str]) -> str:
     if name == "timestamp-millis":
         return f"datetime.fromtimestamp({default} / 1000, UTC)"
     if isinstance(default, str):
-        return '"' + default + '"'
+        return json.dumps(default, ensure_ascii=False)
     return repr(default)
 
 
@@ -149,7 +150,17 @@ def _read(kind: Any, value: str, enums: set[str]) -> str:
     return value
 
 
-def _write(kind: Any, value: str) -> str:
-    if isinstance(kind, dict) and kind["type"] == "array" and _name(kind["items"]) not in _PRIMITIVES:
-        return f"[item.as_dict() for item in {value}]"
-    return value
+def _write(kind: Any, value: str, enums: set[str]) -> str:
+    if isinstance(kind, list):
+        inner = _write(kind[1], value, enums)
+        return value if inner == value else f"None if {value} is None else {inner}"
+    if isinstance(kind, dict) and kind["type"] == "array":
+        inner = _write(kind["items"], "item", enums)
+        return value if inner == "item" else f"[{inner} for item in {value}]"
+    name = _name(kind)
+    return value if name in _PRIMITIVES or name in enums else f"{value}.as_dict()"
+
+
+def _doc(node: Mapping[str, Any]) -> str:
+    text = str(node["doc"]).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return f'"""{text} """' if text.endswith('"') else f'"""{text}"""'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -36,6 +37,12 @@ def check(lock: Lock, versions: Iterable[Version]) -> list[str]:
             problems.append(
                 f"{version.path}: S202 a published version changed; restore it and add v{version.number + 1}"
             )
+        if version.number > 1 and f"{version.full_name}/v{version.number - 1}" not in found:
+            problems.append(f"{version.path}: S204 there is no v{version.number - 1}; number versions without a gap")
+    numbers = Counter(locked.id for locked in lock.values())
+    for name, locked in sorted(lock.items()):
+        if numbers[locked.id] > 1:
+            problems.append(f"schemas/lock.toml: S205 {name} shares its id; restore lock.toml from its history")
     gone = sorted(lock.keys() - found.keys())
     return problems + [f"schemas/lock.toml: S203 {name} is published and its file is gone; restore it" for name in gone]
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+_PATH = re.compile(
+    r"(?:^|/)(?P<domain>[a-z][a-z0-9_]*)/(?P<name>[A-Z][A-Za-z0-9]*)/v(?P<number>[1-9][0-9]{0,3})\.avsc\Z", re.ASCII
+)
 
 
 class BrokenSchema(Exception):
@@ -45,14 +50,13 @@ class Version:
 
 def parse(path: str, text: str) -> Version:
     """Read `<domain>/<Record>/v<N>.avsc`; raise `BrokenSchema`."""
-    try:
-        domain, name, file = path.split("/")[-3:]
-        number = int(file.removeprefix("v").removesuffix(".avsc"))
-    except ValueError:
-        raise BrokenSchema(f"{path}: the path is not <domain>/<Record>/v<N>.avsc") from None
+    found = _PATH.search(path)
+    if found is None:
+        raise BrokenSchema(f"{path}: the path is not <domain>/<Record>/v<N>.avsc")
+    domain, name, number = found["domain"], found["name"], int(found["number"])
     try:
         schema = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BrokenSchema(f"{path}: not JSON: {error}") from None
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise BrokenSchema(f"{path}: not a record")

@@ -42,10 +42,17 @@ def answer(schemas: Schemas, method: str, path: str, body: bytes = b"") -> tuple
                 return 200, _described(schemas, subject, wanted)
             case ("GET", ["subjects", subject, "versions", wanted, "schema"]):
                 return 200, json.loads(_described(schemas, subject, wanted)["schema"])
+            case ("GET", ["subjects", subject, "versions", wanted, "referencedby"]):
+                _described(schemas, subject, wanted)
+                return 200, []
+            case ("GET", ["contexts"]):
+                return 200, ["."]
             case ("POST", ["subjects", subject]):
                 return _looked_up(schemas, subject, body)
-            case ("POST" | "PUT" | "DELETE", _):
-                return 405, _error(40501, "schemas are files of the hub: this registry is read only")
+            case ("POST", ["subjects", subject, "versions"]):
+                return _registered(schemas, subject, body)
+            case ("POST" | "PUT" | "DELETE", ["subjects" | "config" | "mode" | "schemas" | "compatibility", *_]):
+                return _refused()
             case _:
                 return 404, _error(404, "HTTP 404 Not Found")
     except _Missing as error:
@@ -106,6 +113,22 @@ def _described(schemas: Schemas, subject: str, wanted: str) -> dict[str, Any]:
         "schemaType": "AVRO",
         "schema": _text(schemas, numbers[version]),
     }
+
+
+def _refused() -> tuple[int, Any]:
+    # What a Confluent registry in the mode READONLY answers.
+    return 422, _error(42205, "Schemas are files of the hub: this registry is read only")
+
+
+def _registered(schemas: Schemas, subject: str, body: bytes) -> tuple[int, Any]:
+    """Give the id of a schema that is there: stock serializers register what they use, each time they start."""
+    try:
+        status, document = _looked_up(schemas, subject, body)
+    except _Missing:
+        return _refused()
+    if status == 404:
+        return _refused()
+    return (200, {"id": document["id"]}) if status == 200 else (status, document)
 
 
 def _looked_up(schemas: Schemas, subject: str, body: bytes) -> tuple[int, Any]:

@@ -13,7 +13,7 @@ from hub import catalogue
 from hub.avro import compat, lock
 from hub.avro.generate import module
 from hub.avro.lint import lint
-from hub.avro.parse import BrokenSchema
+from hub.avro.parse import BrokenSchema, Version
 
 
 def generated() -> dict[Path, str]:
@@ -29,14 +29,30 @@ def generated() -> dict[Path, str]:
 def findings() -> Iterator[str]:
     """Yield everything that is wrong with the schemas, one line each."""
     versions = catalogue.schema_files()
-    for version in versions:
-        yield from lint(version)
+    broken = [line for version in versions for line in lint(version)]
+    if broken:
+        # Nothing else can be said of a schema that is not one.
+        yield from broken
+        return
     yield from compat.breaks(versions)
     yield from lock.check(catalogue.schema_lock(), versions)
-    for path, text in generated().items():
+    wanted = generated()
+    for path in sorted(set((catalogue.ROOT / "schemas" / "models").glob("[a-z]*.py")) - wanted.keys()):
+        yield f"{path.relative_to(catalogue.ROOT).as_posix()}: S402 has no schemas any more; remove it"
+    for path, text in wanted.items():
         if not path.exists() or path.read_text("utf-8") != text:
             name = path.relative_to(catalogue.ROOT).as_posix()
             yield f"{name}: S401 is stale; run `hub schemas generate`"
+
+
+def sound() -> tuple[Version, ...]:
+    """Return the schemas; end the command when one breaks a rule, since ids and models are for ever."""
+    versions = catalogue.schema_files()
+    found = [line for version in versions for line in lint(version)]
+    if found:
+        click.echo("\n".join(found), err=True)
+        sys.exit(1)
+    return versions
 
 
 @click.group("schemas")
@@ -59,6 +75,7 @@ def check(as_json: bool) -> None:
 @command.command()
 def generate() -> None:
     """Write the Python models."""
+    sound()
     for path, text in generated().items():
         path.write_text(text, "utf-8")
         click.echo(path.relative_to(catalogue.ROOT).as_posix())
@@ -67,6 +84,6 @@ def generate() -> None:
 @command.command("lock")
 def lock_() -> None:
     """Give new versions their ids; published ones stay as they are."""
-    extended = lock.extend(catalogue.schema_lock(), catalogue.schema_files())
+    extended = lock.extend(catalogue.schema_lock(), sound())
     (catalogue.ROOT / "schemas" / "lock.toml").write_text(lock.write(extended), "utf-8")
     click.echo(f"{len(extended)} versions are locked")
