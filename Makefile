@@ -38,7 +38,7 @@ demo: venv kafka ## Play a school day in Grenoble; ONCE=1 ends after it, FAMILIE
 
 test: venv kafka ## Run every test, on real Kafka too; the pure packages' coverage must not fall
 	@mkdir -p .hub; $(WITH_MAKE) $(BIN)/python -m coverage run -m pytest; code=$$?; [ $$code -eq 0 ] || exit $$code; \
-	  $(BIN)/coverage report > .hub/coverage.txt || { cat .hub/coverage.txt; exit 1; }
+	  $(BIN)/coverage report > .hub/covered.txt 2>&1 || { cat .hub/covered.txt; exit 1; }
 
 fast: venv ## Lint and the tests that need no Kafka
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
