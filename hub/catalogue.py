@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hub.avro.codec import Schemas
-from hub.avro.lock import Locked, key
+from hub.avro.lock import Locked, key, read
 from hub.avro.parse import BrokenSchema, Version, parse
 from hub.model.connector import Connector, Feed, Manifest
 
@@ -45,16 +45,14 @@ def connectors() -> Mapping[str, Connector]:
 def schema_files() -> tuple[Version, ...]:
     """Parse every `.avsc` under `schemas/`."""
     return tuple(
-        parse(path.relative_to(ROOT).as_posix(), path.read_text("utf-8"))
-        for path in sorted(ROOT.glob("schemas/*/*/v*.avsc"))
+        parse(path.relative_to(ROOT).as_posix(), path.read_bytes()) for path in sorted(ROOT.glob("schemas/*/*/*.avsc"))
     )
 
 
 def schema_lock() -> dict[str, Locked]:
     """Read `schemas/lock.toml`."""
     path = ROOT / "schemas" / "lock.toml"
-    text = path.read_text("utf-8") if path.exists() else ""
-    return {name: Locked(entry["id"], entry["fingerprint"]) for name, entry in tomllib.loads(text).items()}
+    return read(path.read_text("utf-8", errors="replace") if path.exists() else "")
 
 
 @cache

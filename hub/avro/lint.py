@@ -26,7 +26,8 @@ def lint(version: Version) -> Iterator[str]:
         fastavro.parse_schema(dict(version.schema), named_schemas={})
         nodes = list(named_types(version.schema))
     except Exception as error:
-        yield f"{version.path}: S100 not a valid Avro schema: {error}"
+        why = f"{error} is missing" if isinstance(error, KeyError) else error
+        yield f"{version.path}: S100 not a valid Avro schema: {why}"
         return
     types = {node["name"]: node for node in nodes}
     for node in nodes:

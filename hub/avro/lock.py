@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from hub.avro.parse import Version
+from hub.avro.parse import BrokenSchema, Version
+
+_Kind = TypeVar("_Kind", int, str)
 
 
 class Locked(NamedTuple):
@@ -18,6 +21,26 @@ class Locked(NamedTuple):
 
 Lock = Mapping[str, Locked]
 """`<full name>/v<N>` to its id and fingerprint."""
+
+
+def read(text: str, path: str = "schemas/lock.toml") -> dict[str, Locked]:
+    """Read what `write` wrote; raise `BrokenSchema`, most often for the marks of a merge."""
+    try:
+        return {
+            name: Locked(_of(entry, "id", int), _of(entry, "fingerprint", str))
+            for name, entry in tomllib.loads(text).items()
+        }
+    except (ValueError, LookupError, TypeError) as error:
+        raise BrokenSchema(
+            f"{path}: not a lock ({error}); take it from its history and run `hub schemas lock`"
+        ) from None
+
+
+def _of(entry: Any, name: str, kind: type[_Kind]) -> _Kind:
+    value = entry[name]
+    if type(value) is not kind:
+        raise TypeError(f"{name} is not of its kind")
+    return value
 
 
 def key(version: Version) -> str:
@@ -42,7 +65,9 @@ def check(lock: Lock, versions: Iterable[Version]) -> list[str]:
     numbers = Counter(locked.id for locked in lock.values())
     for name, locked in sorted(lock.items()):
         if numbers[locked.id] > 1:
-            problems.append(f"schemas/lock.toml: S205 {name} shares its id; restore lock.toml from its history")
+            problems.append(
+                f"schemas/lock.toml: S205 {name} shares its id; remove what is not published and run `hub schemas lock`"
+            )
     gone = sorted(lock.keys() - found.keys())
     return problems + [f"schemas/lock.toml: S203 {name} is published and its file is gone; restore it" for name in gone]
 

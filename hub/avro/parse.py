@@ -48,7 +48,7 @@ class Version:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse(path: str, text: str) -> Version:
+def parse(path: str, text: str | bytes) -> Version:
     """Read `<domain>/<Record>/v<N>.avsc`; raise `BrokenSchema`."""
     found = _PATH.search(path)
     if found is None:

@@ -14,7 +14,7 @@ from hub.avro.codec import LARGEST, Schemas
 from hub.avro.compat import breaks
 from hub.avro.generate import module
 from hub.avro.lint import lint
-from hub.avro.lock import Locked, check, extend, key, write
+from hub.avro.lock import Locked, check, extend, key, read, write
 from hub.avro.parse import BrokenSchema, Version, parse
 from hub.model.errors import Undecodable, Unencodable
 
@@ -237,8 +237,8 @@ def test_a_file_in_the_wrong_place_is_told(path: str) -> None:
         parse(path, json.dumps(schema()))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"type": "record"}'])
-def test_a_file_that_holds_something_else_is_told(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"type": "record"}', b"\xff", b"\xfe\xff"])
+def test_a_file_that_holds_something_else_is_told(text: str | bytes) -> None:
     """With its path."""
     with pytest.raises(BrokenSchema, match="town/Thing/v1.avsc"):
         parse("town/Thing/v1.avsc", text)
@@ -270,7 +270,15 @@ def test_the_lock_has_neither_gaps_nor_doubles() -> None:
     doubled = {key(found): Locked(1, found.fingerprint) for found in (version(1), version(2))}
     assert sum("S205" in line for line in check(doubled, [version(1), version(2)])) == 2
     assert any("S201" in line for line in check({}, [version(1)]))
-    assert "id = 1" in write(extend({}, [version(1)]))
+    locked = extend({}, [version(1)])
+    assert locked == read(write(locked))
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD", "[x]", "x = 1", '[x]\nid = "1"\nfingerprint = ""', "id = true"])
+def test_a_lock_after_a_bad_merge_is_told(text: str) -> None:
+    """With what puts it right."""
+    with pytest.raises(BrokenSchema, match=r"schemas/lock.toml: not a lock .*; take it from its history"):
+        read(text)
 
 
 def test_one_name_means_one_thing_in_a_domain() -> None:
