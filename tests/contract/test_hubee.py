@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,26 +167,50 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(
     box = Box(tmp_path_factory.mktemp("hubee"))
     with box.server:
         cases = [box.simulator.demand(box.town.persons[0]), box.simulator.declare_death()]
-        box.simulator.set_status(cases[0], "IN_PROGRESS")
+        moved_on = box.simulator.demand(box.town.persons[1])
+        box.simulator.set_status(moved_on, "IN_PROGRESS")
         for steps in crashes:
             try:
                 box.poll(steps)
             except Crash:
                 pass
         box.poll()
-        for case in cases:
+        for case in (*cases, moved_on):
             box.simulator.duplicate_notification(case)
         box.poll()
         assert box.simulator.queue == {}
         receipts = [
-            e["caseNewStatus"]
-            for case in cases
+            (case, e["caseNewStatus"])
+            for case in (*cases, moved_on)
             for e in box.simulator.cases[case]["events"]
             if e["author"] == "municipal-hub"
         ]
-        assert receipts == ["SI_RECEIVED"] * 2
+        assert receipts == [(case, "SI_RECEIVED") for case in cases]
+        assert box.simulator.cases[moved_on]["status"] == "IN_PROGRESS"
         said = box.journal.entries("said")
         assert len(said) == len(box.facts())
+
+
+def test_a_case_that_is_gone_blocks_nobody(box: Box) -> None:
+    """Its notification is recorded without a case, with the reason, and deleted."""
+    box.simulator.gone(box.simulator.demand(box.town.persons[0]))
+    case = box.simulator.demand(box.town.persons[1])
+    box.poll()
+    assert box.simulator.queue == {}
+    assert [json.loads(wish.value)["reason"] for wish in box.raw] == ["the case is gone", None]
+    assert box.raw[1].key == f"hubee:{case}"
+
+
+def test_a_token_that_ended_early_is_renewed(box: Box) -> None:
+    """The vendor forgets its tokens between two requests of one poll."""
+    box.simulator.demand(box.town.persons[0])
+    vendor = box.vendor()
+    assert CONNECTOR.poll is not None
+    source = CONNECTOR.poll({}, box.simulator.city_settings(box.server.url)["settings"])
+    answer = vendor.ask(next(source))
+    box.simulator.expire_tokens()
+    assert vendor.ask(source.send(answer)).ok
+    vendor.close()
 
 
 def test_a_wrong_secret_is_waited_for(box: Box, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ STATUSES = {
     "DONE": Status.DONE,
     "REFUSED": Status.REFUSED,
 }
-CLOSED = ("DONE", "REFUSED")
+CLOSED = ("DONE", "REFUSED", "CLOSED")
 
 _Payload = TypeVar("_Payload", bound=BaseModel)
 
@@ -67,7 +67,7 @@ def _request(envelope: Envelope, found: Case, context: Context) -> Fact:
             record_kind=RECORDS.get(payload.TypeActe.Code, RecordKind.UNKNOWN),
             copy_kind=COPIES.get(payload.NatureActe.Code, CopyKind.UNKNOWN),
             record_date=_whole_date(payload.DateActe),
-            place_insee=place if place is not None and re.fullmatch(r"[0-9][0-9AB][0-9]{3}", place) else None,
+            place_insee=place if place is not None and re.fullmatch(r"([0-9]{2}|2[AB])[0-9]{3}", place) else None,
             copies=payload.NombreExemplaires,
         )
     else:
@@ -76,7 +76,7 @@ def _request(envelope: Envelope, found: Case, context: Context) -> Fact:
         said = DeathDeclared(
             case_id=found.id,
             death_date=_whole_date(moment.Date) if moment is not None else None,
-            death_time=hour[:5] if hour is not None and re.match(r"[0-2][0-9]:[0-5][0-9]", hour) else None,
+            death_time=hour[:5] if hour is not None and re.match(r"([01][0-9]|2[0-3]):[0-5][0-9]", hour) else None,
             commune=payload.Ville or "",
             establishment_code=payload.CodeFinessEtablissement,
             declared_at=_aware(payload.DateRedaction, context) if payload.DateRedaction is not None else None,
@@ -85,15 +85,22 @@ def _request(envelope: Envelope, found: Case, context: Context) -> Fact:
 
 
 def _steps(found: Case, context: Context) -> Iterator[Fact]:
-    current = found.status
+    now: str | None = None
     for step in sorted(found.events, key=lambda step: (_aware(step.createDateTime, context), step.id)):
         before, after = step.caseCurrentStatus, step.caseNewStatus
+        if before in (None, "CLOSED"):
+            before = now or before
+        if after == "CLOSED" and before in CLOSED:
+            # Filed away by the exchange hub: for the resident it stays done or refused.
+            now = before
+            continue
+        now = after or before
         if step.actionType not in ("STATUS_UPDATE", "ATTACH_DEPOSIT") or (after is None and not step.attachments):
             continue
         yield Fact(
             RequestStatusChanged(
                 case_id=found.id,
-                status=_status(after or before or current),
+                status=_status(now or found.status),
                 previous_status=_status(before) if before is not None else Status.UNKNOWN,
                 attachments_added=len(step.attachments),
                 reopened=before in CLOSED and after not in CLOSED,

@@ -5,17 +5,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _none_if_empty(value: Any) -> Any:
-    return None if value in ("", {}) else value
+    if isinstance(value, dict) and all(name.startswith("@") for name in value):
+        # An empty element may bear attributes: `xsi:nil`.
+        return None
+    return None if value == "" else value
 
 
 def _as_list(value: Any) -> Any:
     return [] if value is None else value
 
 
+def _plausible(moment: datetime) -> datetime:
+    if not 1900 <= moment.year <= 2199:
+        raise ValueError("year")
+    return moment
+
+
+When = Annotated[datetime, AfterValidator(_plausible)]
 Text = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 
@@ -31,17 +41,17 @@ class Notification(_Part):
     processCode: str
     caseId: str | None = None
     eventId: str | None = None
-    dateTime: datetime
+    dateTime: datetime | None = None
 
 
 class CaseEvent(_Part):
     """A step of a case."""
 
     id: str
-    actionType: str
+    actionType: str | None = None
     caseCurrentStatus: str | None = None
     caseNewStatus: str | None = None
-    createDateTime: datetime
+    createDateTime: When
     attachments: Annotated[list[dict[str, Any]], BeforeValidator(_as_list)] = Field(default_factory=list)
 
 
@@ -51,7 +61,7 @@ class Case(_Part):
     id: str
     status: str
     externalId: str
-    createDateTime: datetime
+    createDateTime: When
     events: Annotated[list[CaseEvent], BeforeValidator(_as_list)] = Field(default_factory=list)
 
 
@@ -71,6 +81,7 @@ class Envelope(_Part):
     notification: Notification
     case: Case | None
     attachments: list[Attachment]
+    reason: str | None = None
 
 
 class Coded(_Part):
@@ -108,4 +119,4 @@ class DeathDeclaration(_Part):
     Ville: Text = None
     CodeFinessEtablissement: Text = None
     DateDeces: Annotated[Moment | None, BeforeValidator(_none_if_empty)] = None
-    DateRedaction: datetime | None = None
+    DateRedaction: Annotated[When | None, BeforeValidator(_none_if_empty)] = None

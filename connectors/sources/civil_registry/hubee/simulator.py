@@ -215,6 +215,16 @@ class Simulator(simulator.Simulator):
         with self.lock:
             self._notify(None, None)
 
+    def gone(self, case: str) -> None:
+        """Purge a case whose notifications still wait: reading it is answered with 404."""
+        with self.lock:
+            del self.cases[case]
+
+    def expire_tokens(self) -> None:
+        """Let every token end at once, whatever was said about its time."""
+        with self.lock:
+            self.tokens.clear()
+
     def garbage(self) -> str:
         """Send a case whose payload is nonsense; return its id."""
         with self.lock:
