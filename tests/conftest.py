@@ -12,7 +12,7 @@ from hub.testing.cluster import Kafka
 
 # `dev` keeps the fast tests fast; CI looks harder.
 settings.register_profile("dev", max_examples=25, deadline=None)
-settings.register_profile("ci", max_examples=150, deadline=None)
+settings.register_profile("ci", max_examples=60, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
