@@ -406,7 +406,3 @@ class Ends(Protocol):
     async def ends(self, tps: Iterable[TP]) -> Mapping[TP, int]:
         """Return the end offsets."""
         ...
-
-
-Clock = Callable[[], int]
-"""UTC milliseconds."""

@@ -7,23 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
 from hub.model.record import Seq
-
-
-class Audience(StrEnum):
-    """Who an event is about; decides which way it takes."""
-
-    PERSON = "person"
-    """About a subject that citizens may be linked to."""
-    PUBLIC = "public"
-    """About nobody: it bypasses identify and may be published as it is."""
-    COMMAND = "command"
-    """A request to the hub itself (links, preferences)."""
-    RESULT = "result"
-    """What the hub decided about links; written by deliver and identify, never by a connector."""
 
 
 class Payload(Protocol):

@@ -86,12 +86,12 @@ class RecordsDecided:
     def emit(self, to: Telemetry) -> None:
         """Count by kind and code; say each quarantine."""
         counts: Counter[tuple[str, str]] = Counter()
+        delay = to.vendor_to_read.labels(self.product)
         for decision in self.decisions:
             if isinstance(decision, Deliver):
                 counts["deliver", ""] += 1
                 event = decision.event
-                # One lookup per event, not per batch: the vendor's delay is each event's own.
-                to.vendor_to_read.labels(self.product).observe(max(event.read_at / 1000 - event.time.timestamp(), 0.0))
+                delay.observe(max(event.read_at / 1000 - event.time.timestamp(), 0.0))
             elif isinstance(decision, Quarantine):
                 counts["quarantine", str(decision.code)] += 1
                 origin = decision.record.origin
