@@ -7,15 +7,19 @@ STAMP := .venv/.installed
 LIBS := .hub/kafka/libs/.checked
 ONCE ?=
 FAMILIES ?= 200
+INPUTS ?= 1000000
+BENCH = .hub/bench/bin/python
+CERTIFICATE = env PYTHONPATH=tests $(BIN)/python -m certificate
+SEED ?=
 # Linux: what a recipe starts ends with make, even when make is killed. Elsewhere: nothing.
 SETPRIV := $(shell setpriv --version > /dev/null 2>&1 && echo "setpriv --pdeathsig")
 WITH_MAKE := $(if $(SETPRIV),$(SETPRIV) KILL)
 DRAIN_WITH_MAKE := $(if $(SETPRIV),$(SETPRIV) TERM)
 
-.PHONY: help venv kafka demo test fast lint fix docs lock clean tools
+.PHONY: help venv kafka demo test fast fuzz certify certify-zombie certify-sink bench floor lint fix docs lock clean tools
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## Make .venv from the lock
 
@@ -24,7 +28,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "python3-venv is missing: apt-get install python3-venv"; exit 1; }
 	@echo "Installing the locked dependencies into .venv ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(WITH_MAKE) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	@$(WITH_MAKE) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements/dev.txt
 	@$(WITH_MAKE) $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -37,12 +41,49 @@ demo: venv kafka ## Play a school day in Grenoble; ONCE=1 ends after it, FAMILIE
 	@exec $(DRAIN_WITH_MAKE) $(BIN)/hub demo --families $(FAMILIES) $(if $(ONCE),--once)
 
 test: venv kafka ## Run every test, on real Kafka too; the pure packages' coverage must not fall
-	@mkdir -p .hub; $(WITH_MAKE) $(BIN)/python -m coverage run -m pytest; code=$$?; [ $$code -eq 0 ] || exit $$code; \
+	@mkdir -p .hub; $(WITH_MAKE) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=; code=$$?; \
+	  [ $$code -eq 0 ] || exit $$code; \
 	  $(BIN)/coverage report > .hub/covered.txt 2>&1 || { cat .hub/covered.txt; exit 1; }
 
 fast: venv ## Lint and the tests that need no Kafka
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
-	@exec $(WITH_MAKE) $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit tests/conformance tests/laws tests/architecture
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not postgres" tests/unit tests/conformance tests/laws tests/architecture
+
+fuzz: venv ## Try garbled input on every connector; INPUTS=n and SEED=n say how much and which
+	@exec $(WITH_MAKE) $(BIN)/python -m hub.testing.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+
+certify: venv kafka ## Break the whole hub under load, and judge it: SEED=n; writes docs/guarantees.md
+	@exec $(DRAIN_WITH_MAKE) $(CERTIFICATE) full --seed $(or $(SEED),1)
+
+certify-zombie: venv kafka ## The same, with workers that sleep for a minute and wake up
+	@exec $(DRAIN_WITH_MAKE) $(CERTIFICATE) zombie
+
+certify-sink: venv kafka ## Take the database away for ten minutes: nobody's memory may grow
+	@exec $(DRAIN_WITH_MAKE) $(CERTIFICATE) sink
+
+bench: venv kafka .hub/bench/.installed .hub/bench/java/lib ## Measure the hub beside the tools that a town could take instead; about 20 minutes
+	@mkdir -p .hub/bench/results
+	@$(DRAIN_WITH_MAKE) $(BENCH) bench/throughput.py --rounds $(or $(ROUNDS),3) --out .hub/bench/results/throughput.json
+	@$(DRAIN_WITH_MAKE) $(BENCH) bench/floor.py --out .hub/bench/results/floor.json
+	@$(DRAIN_WITH_MAKE) $(BENCH) bench/chain.py --out .hub/bench/results/chain.json
+	@$(DRAIN_WITH_MAKE) $(BENCH) bench/chain.py --postgres --out .hub/bench/results/chain_postgres.json
+	@$(DRAIN_WITH_MAKE) $(BENCH) bench/scale.py --out .hub/bench/results/scale.json
+	@$(DRAIN_WITH_MAKE) $(BENCH) bench/flame.py docs/flame.svg
+	@$(BENCH) bench/page.py .hub/bench/results && echo "docs/performance.md was written"
+
+floor: venv ## The cost of a record on the pure path must not rise by a fifth
+	@$(BIN)/python bench/floor.py --check
+
+.hub/bench/.installed: requirements/bench.txt
+	@echo "Installing the tools that are measured into .hub/bench ..."
+	@mkdir -p .hub; test -x .hub/bench/bin/python || $(PYTHON) -m venv .hub/bench
+	@$(WITH_MAKE) .hub/bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements/bench.txt
+	@$(WITH_MAKE) .hub/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.hub/bench/java/lib: bench/peers/java/pom.xml $(wildcard bench/peers/java/src/main/java/*.java)
+	@echo "Building the Java peers ..."
+	@$(WITH_MAKE) mvn --quiet --batch-mode -f bench/peers/java/pom.xml compile && touch $@
 
 lint: venv ## Ruff, mypy, import contracts, schemas
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/hub schemas check
@@ -55,7 +96,7 @@ docs: venv ## Write the generated pages anew
 
 lock: venv ## Resolve requirements/*.in anew
 	@$(BIN)/python -m pip install --quiet uv
-	@for name in run dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	@for name in run dev bench; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  requirements/$$name.in -o requirements/$$name.txt; done
 

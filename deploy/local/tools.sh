@@ -1,21 +1,50 @@
 #!/usr/bin/env bash
-# Unpack Debian's promtool into .hub/tools, without installing anything; prints its path.
+# Find a Debian tool that a test needs, or unpack it into .hub/tools; nothing is installed. Prints where it is.
+#   tools.sh promtool    the program
+#   tools.sh postgres    the folder of PostgreSQL's programs
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-tool=.hub/tools/usr/bin/promtool
-if [ ! -x "$tool" ]; then
-  if command -v promtool > /dev/null; then
-    command -v promtool
-    exit 0
-  fi
-  command -v apt-get > /dev/null || { echo "promtool is needed: install Prometheus" >&2; exit 1; }
-  mkdir -p .hub/tools/download
+tools=.hub/tools
+
+unpack() { # packages
+  command -v apt-get > /dev/null || { echo "$tool is needed: install it" >&2; exit 1; }
+  mkdir -p "$tools/download"
   (
-    cd .hub/tools/download
+    cd "$tools/download"
     # Fails without an index; updating it needs rights that not everybody has.
-    apt-get download -qq prometheus > /dev/null 2>&1 || { apt-get update -qq && apt-get download -qq prometheus; } > /dev/null
+    apt-get download -qq "$@" > /dev/null 2>&1 || { apt-get update -qq && apt-get download -qq "$@"; } > /dev/null
   )
-  dpkg -x .hub/tools/download/prometheus_*.deb .hub/tools
-  rm -rf .hub/tools/download
-fi
-echo "$PWD/$tool"
+  for package in "$tools"/download/*.deb; do dpkg -x "$package" "$tools"; done
+  rm -rf "$tools/download"
+}
+
+tool=${1:?promtool or postgres}
+case "$tool" in
+  promtool)
+    if [ ! -x "$tools/usr/bin/promtool" ]; then
+      if command -v promtool; then exit 0; fi
+      unpack prometheus
+    fi
+    echo "$PWD/$tools/usr/bin/promtool"
+    ;;
+  postgres)
+    find_it() { { find "$@" -maxdepth 3 -path '*/bin/initdb' 2> /dev/null || true; } | sort -V | tail -n 1; }
+    found=$(find_it "$tools/usr/lib/postgresql" /usr/lib/postgresql)
+    if [ -z "$found" ]; then
+      version=$(apt-cache depends postgresql | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
+      # What the system lacks of its libraries comes along.
+      missing=()
+      for library in $(apt-cache depends "postgresql-$version" | sed -n 's/.*Depends: \(lib[a-z0-9.+-]*\)$/\1/p'); do
+        dpkg -s "$library" > /dev/null 2>&1 || missing+=("$library")
+      done
+      unpack "postgresql-$version" "postgresql-client-$version" "${missing[@]}"
+      found=$(find_it "$tools/usr/lib/postgresql")
+    fi
+    [ -n "$found" ] || { echo "PostgreSQL is needed: install postgresql" >&2; exit 1; }
+    (cd "$(dirname "$found")" && pwd)
+    ;;
+  *)
+    echo "no such tool: $tool" >&2
+    exit 2
+    ;;
+esac
