@@ -8,6 +8,49 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 
+class Agreement(StrEnum):
+    """Whether both say the same."""
+
+    UNKNOWN = "UNKNOWN"
+    SAME = "SAME"
+    DIFFERENT = "DIFFERENT"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Agreement:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
+class Claim(StrEnum):
+    """What is compared."""
+
+    UNKNOWN = "UNKNOWN"
+    FAMILY_NAME = "FAMILY_NAME"
+    GIVEN_NAMES = "GIVEN_NAMES"
+    BIRTH_DATE = "BIRTH_DATE"
+    SEX = "SEX"
+    BIRTH_PLACE = "BIRTH_PLACE"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Claim:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
+class DecisionReason(StrEnum):
+    """Why."""
+
+    UNKNOWN = "UNKNOWN"
+    PROVEN = "PROVEN"
+    SOMEBODY_ELSE = "SOMEBODY_ELSE"
+    NOT_ENOUGH = "NOT_ENOUGH"
+
+    @classmethod
+    def _missing_(cls, value: object) -> DecisionReason:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
 class Role(StrEnum):
     """What the citizen is to the subject."""
 
@@ -20,6 +63,211 @@ class Role(StrEnum):
     def _missing_(cls, value: object) -> Role:
         """Take a symbol of a newer schema as unknown."""
         return cls.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What the account and the record say of one thing."""
+
+    what: Claim = Claim.UNKNOWN
+    """What is compared."""
+    agreement: Agreement = Agreement.UNKNOWN
+    """Whether both say the same; unknown where one says nothing, or not enough."""
+    account: str = ""
+    """What the account says, with what both say alike and what a clerk does not need replaced by dots."""
+    record: str = ""
+    """What the record says, in the same way."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Compared:
+        """Build from what an Avro reader gives."""
+        return cls(
+            what=Claim(data["what"]),
+            agreement=Agreement(data["agreement"]),
+            account=data["account"],
+            record=data["record"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "what": self.what,
+            "agreement": self.agreement,
+            "account": self.account,
+            "record": self.record,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormFiled:
+    """A citizen filed a form on the portal; what it says stays there."""
+
+    TYPE: ClassVar[str] = "hub.citizen_portal.FormFiled"
+    DOMAIN: ClassVar[str] = "citizen_portal"
+    AUDIENCE: ClassVar[str] = "person"
+
+    form: str = ""
+    """Name of the form in addresses, `inscription-activites`."""
+    form_id: str = ""
+    """`<form>/<number>`; the subject without its prefix."""
+    status: str = ""
+    """Id of the step of the form's workflow, as the city made it."""
+    status_name: str = ""
+    """The step in words for residents."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> FormFiled:
+        """Build from what an Avro reader gives."""
+        return cls(
+            form=data["form"],
+            form_id=data["form_id"],
+            status=data["status"],
+            status_name=data["status_name"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "form": self.form,
+            "form_id": self.form_id,
+            "status": self.status,
+            "status_name": self.status_name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormStatusChanged:
+    """A form that was filed moved on."""
+
+    TYPE: ClassVar[str] = "hub.citizen_portal.FormStatusChanged"
+    DOMAIN: ClassVar[str] = "citizen_portal"
+    AUDIENCE: ClassVar[str] = "person"
+
+    form: str = ""
+    """Name of the form in addresses, `inscription-activites`."""
+    form_id: str = ""
+    """`<form>/<number>`; the subject without its prefix."""
+    status: str = ""
+    """Id of the step of the form's workflow, as the city made it."""
+    status_name: str = ""
+    """The step in words for residents."""
+    previous_status: str = ""
+    """Id of the step before."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> FormStatusChanged:
+        """Build from what an Avro reader gives."""
+        return cls(
+            form=data["form"],
+            form_id=data["form_id"],
+            status=data["status"],
+            status_name=data["status_name"],
+            previous_status=data["previous_status"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "form": self.form,
+            "form_id": self.form_id,
+            "status": self.status,
+            "status_name": self.status_name,
+            "previous_status": self.previous_status,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkDecided:
+    """A clerk decided about a link that was proposed; an accepted one is requested beside it."""
+
+    TYPE: ClassVar[str] = "hub.citizen_portal.LinkDecided"
+    DOMAIN: ClassVar[str] = "citizen_portal"
+    AUDIENCE: ClassVar[str] = "command"
+
+    citizen: str = ""
+    """The account's uuid."""
+    subject: str = ""
+    """Whom or what the link is about, `<product>:<id>`."""
+    proposal: str = ""
+    """Id of the message that asked for it."""
+    accepted: bool = False
+    """Whether the link is made."""
+    reason: DecisionReason = DecisionReason.UNKNOWN
+    """Why."""
+    clerk: str = ""
+    """Who decided, as the desk calls itself."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> LinkDecided:
+        """Build from what an Avro reader gives."""
+        return cls(
+            citizen=data["citizen"],
+            subject=data["subject"],
+            proposal=data["proposal"],
+            accepted=data["accepted"],
+            reason=DecisionReason(data["reason"]),
+            clerk=data["clerk"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "citizen": self.citizen,
+            "subject": self.subject,
+            "proposal": self.proposal,
+            "accepted": self.accepted,
+            "reason": self.reason,
+            "clerk": self.clerk,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkProposed:
+    """A citizen asks to see a subject, and the evidence leaves it to a clerk."""
+
+    TYPE: ClassVar[str] = "hub.citizen_portal.LinkProposed"
+    DOMAIN: ClassVar[str] = "citizen_portal"
+    AUDIENCE: ClassVar[str] = "command"
+
+    proposal: str = ""
+    """Id of the message that asked for it; the decision names it."""
+    citizen: str = ""
+    """The account's uuid."""
+    subject: str = ""
+    """Whom or what the link is about, `<product>:<id>`."""
+    role: Role = Role.UNKNOWN
+    """What the citizen is to the subject."""
+    scope: tuple[str, ...] = ()
+    """What the link is limited to; empty: all."""
+    until: date | None = None
+    """Last day of the link."""
+    evidence: tuple[Compared, ...] = ()
+    """What was compared; empty where the portal sent nothing to compare."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> LinkProposed:
+        """Build from what an Avro reader gives."""
+        return cls(
+            proposal=data["proposal"],
+            citizen=data["citizen"],
+            subject=data["subject"],
+            role=Role(data["role"]),
+            scope=tuple(data["scope"]),
+            until=data["until"],
+            evidence=tuple(Compared.from_dict(item) for item in data["evidence"]),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "proposal": self.proposal,
+            "citizen": self.citizen,
+            "subject": self.subject,
+            "role": self.role,
+            "scope": self.scope,
+            "until": self.until,
+            "evidence": [item.as_dict() for item in self.evidence],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

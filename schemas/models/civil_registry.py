@@ -23,6 +23,23 @@ class CopyKind(StrEnum):
         return cls.UNKNOWN
 
 
+class Divergence(StrEnum):
+    """What differs from the question."""
+
+    UNKNOWN = "UNKNOWN"
+    NAME = "NAME"
+    GIVEN_NAMES = "GIVEN_NAMES"
+    SEX = "SEX"
+    BIRTH_DATE = "BIRTH_DATE"
+    BIRTH_PLACE = "BIRTH_PLACE"
+    NIR = "NIR"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Divergence:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
 class RecordKind(StrEnum):
     """Kind of record."""
 
@@ -33,6 +50,19 @@ class RecordKind(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> RecordKind:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
+class RecordedSex(StrEnum):
+    """Sex as the record says it."""
+
+    UNKNOWN = "UNKNOWN"
+    MALE = "MALE"
+    FEMALE = "FEMALE"
+
+    @classmethod
+    def _missing_(cls, value: object) -> RecordedSex:
         """Take a symbol of a newer schema as unknown."""
         return cls.UNKNOWN
 
@@ -52,6 +82,39 @@ class Status(StrEnum):
     def _missing_(cls, value: object) -> Status:
         """Take a symbol of a newer schema as unknown."""
         return cls.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CensusDeclared:
+    """A young citizen was declared for the census; nobody's name and no date of birth."""
+
+    TYPE: ClassVar[str] = "hub.civil_registry.CensusDeclared"
+    DOMAIN: ClassVar[str] = "civil_registry"
+    AUDIENCE: ClassVar[str] = "person"
+
+    case_id: str = ""
+    """Case of the State's exchange hub; the subject without its prefix."""
+    external_id: str = ""
+    """Number that the resident was given."""
+    declared_at: datetime | None = None
+    """When the declaration was handed in."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CensusDeclared:
+        """Build from what an Avro reader gives."""
+        return cls(
+            case_id=data["case_id"],
+            external_id=data["external_id"],
+            declared_at=data["declared_at"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "case_id": self.case_id,
+            "external_id": self.external_id,
+            "declared_at": self.declared_at,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +159,261 @@ class DeathDeclared:
             "commune": self.commune,
             "establishment_code": self.establishment_code,
             "declared_at": self.declared_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeathPublished:
+    """A death stands in the State's monthly file: a proposal to a clerk, never acted upon by itself."""
+
+    TYPE: ClassVar[str] = "hub.civil_registry.DeathPublished"
+    DOMAIN: ClassVar[str] = "civil_registry"
+    AUDIENCE: ClassVar[str] = "clerk"
+
+    record_key: str = ""
+    """Date of death, place of death and number of the record: how both files name it."""
+    family_name: str = ""
+    """Family name, in capitals without accents."""
+    given_names: str = ""
+    """Given names, in capitals without accents."""
+    sex: RecordedSex = RecordedSex.UNKNOWN
+    """Sex as the record says it."""
+    birth_date: str = "0000-00-00"
+    """`YYYY-MM-DD`, with zeros for what is not known."""
+    birth_place: str = ""
+    """Code of the commune or country of birth, at the time."""
+    birth_place_name: str = ""
+    """Its name."""
+    birth_country: str = ""
+    """Country of birth; empty for France."""
+    death_date: str = "0000-00-00"
+    """`YYYY-MM-DD`, with zeros for what is not known."""
+    death_place: str = ""
+    """Code of the commune or country of death."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> DeathPublished:
+        """Build from what an Avro reader gives."""
+        return cls(
+            record_key=data["record_key"],
+            family_name=data["family_name"],
+            given_names=data["given_names"],
+            sex=RecordedSex(data["sex"]),
+            birth_date=data["birth_date"],
+            birth_place=data["birth_place"],
+            birth_place_name=data["birth_place_name"],
+            birth_country=data["birth_country"],
+            death_date=data["death_date"],
+            death_place=data["death_place"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "record_key": self.record_key,
+            "family_name": self.family_name,
+            "given_names": self.given_names,
+            "sex": self.sex,
+            "birth_date": self.birth_date,
+            "birth_place": self.birth_place,
+            "birth_place_name": self.birth_place_name,
+            "birth_country": self.birth_country,
+            "death_date": self.death_date,
+            "death_place": self.death_place,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeathWithdrawn:
+    """A death that had been published is not to be known from that file any more."""
+
+    TYPE: ClassVar[str] = "hub.civil_registry.DeathWithdrawn"
+    DOMAIN: ClassVar[str] = "civil_registry"
+    AUDIENCE: ClassVar[str] = "clerk"
+
+    record_key: str = ""
+    """Date of death, place of death and number of the record: how both files name it."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> DeathWithdrawn:
+        """Build from what an Avro reader gives."""
+        return cls(
+            record_key=data["record_key"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "record_key": self.record_key,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElectorRegistered:
+    """Somebody is on an electoral roll, at this polling station."""
+
+    TYPE: ClassVar[str] = "hub.civil_registry.ElectorRegistered"
+    DOMAIN: ClassVar[str] = "civil_registry"
+    AUDIENCE: ClassVar[str] = "person"
+
+    elector: str = ""
+    """Number of the elector; the subject without its prefix."""
+    roll: str = ""
+    """Kind of list, such as `LP`."""
+    station: str = ""
+    """Number of the polling station."""
+    station_name: str = ""
+    """Its name."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ElectorRegistered:
+        """Build from what an Avro reader gives."""
+        return cls(
+            elector=data["elector"],
+            roll=data["roll"],
+            station=data["station"],
+            station_name=data["station_name"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "elector": self.elector,
+            "roll": self.roll,
+            "station": self.station,
+            "station_name": self.station_name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElectorRemoved:
+    """Somebody is not on an electoral roll any more."""
+
+    TYPE: ClassVar[str] = "hub.civil_registry.ElectorRemoved"
+    DOMAIN: ClassVar[str] = "civil_registry"
+    AUDIENCE: ClassVar[str] = "person"
+
+    elector: str = ""
+    """Number of the elector; the subject without its prefix."""
+    roll: str = ""
+    """Kind of list, such as `LP`."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ElectorRemoved:
+        """Build from what an Avro reader gives."""
+        return cls(
+            elector=data["elector"],
+            roll=data["roll"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "elector": self.elector,
+            "roll": self.roll,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolidayWatchRequested:
+    """A watch over a home was asked for; neither where it is nor when it is empty is told."""
+
+    TYPE: ClassVar[str] = "hub.civil_registry.HolidayWatchRequested"
+    DOMAIN: ClassVar[str] = "civil_registry"
+    AUDIENCE: ClassVar[str] = "person"
+
+    case_id: str = ""
+    """Case of the State's exchange hub; the subject without its prefix."""
+    external_id: str = ""
+    """Number that the resident was given."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> HolidayWatchRequested:
+        """Build from what an Avro reader gives."""
+        return cls(
+            case_id=data["case_id"],
+            external_id=data["external_id"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "case_id": self.case_id,
+            "external_id": self.external_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentificationAnswered:
+    """The national register answered whether it knows an identity; nobody's name."""
+
+    TYPE: ClassVar[str] = "hub.civil_registry.IdentificationAnswered"
+    DOMAIN: ClassVar[str] = "civil_registry"
+    AUDIENCE: ClassVar[str] = "clerk"
+
+    request_id: str = ""
+    """Number under which the question was asked; the subject without its prefix."""
+    answer_code: int = 0
+    """`TypeReponseIdentification`, as the register gives it."""
+    individuals: int = 0
+    """How many persons the answer holds."""
+    deceased: bool = False
+    """Whether the person, if the answer holds exactly one, has died."""
+    divergences: tuple[Divergence, ...] = ()
+    """What differs from the question; empty: nothing."""
+    valid_on: date | None = None
+    """Day on which the answer is valid."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> IdentificationAnswered:
+        """Build from what an Avro reader gives."""
+        return cls(
+            request_id=data["request_id"],
+            answer_code=data["answer_code"],
+            individuals=data["individuals"],
+            deceased=data["deceased"],
+            divergences=tuple(Divergence(item) for item in data["divergences"]),
+            valid_on=data["valid_on"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "request_id": self.request_id,
+            "answer_code": self.answer_code,
+            "individuals": self.individuals,
+            "deceased": self.deceased,
+            "divergences": self.divergences,
+            "valid_on": self.valid_on,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnershipFiled:
+    """A file for a civil partnership was handed in; neither partner is named."""
+
+    TYPE: ClassVar[str] = "hub.civil_registry.PartnershipFiled"
+    DOMAIN: ClassVar[str] = "civil_registry"
+    AUDIENCE: ClassVar[str] = "person"
+
+    case_id: str = ""
+    """Case of the State's exchange hub; the subject without its prefix."""
+    external_id: str = ""
+    """Number that the resident was given."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PartnershipFiled:
+        """Build from what an Avro reader gives."""
+        return cls(
+            case_id=data["case_id"],
+            external_id=data["external_id"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "case_id": self.case_id,
+            "external_id": self.external_id,
         }
 
 

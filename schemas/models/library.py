@@ -8,6 +8,80 @@ from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueRecordChanged:
+    """A record of the catalogue came, or says something else."""
+
+    TYPE: ClassVar[str] = "hub.library.CatalogueRecordChanged"
+    DOMAIN: ClassVar[str] = "library"
+    AUDIENCE: ClassVar[str] = "public"
+
+    record_id: str = ""
+    """Identifier in the repository."""
+    local_id: str = ""
+    """What stands behind its last colon: the catalogue's own number, most often."""
+    title: str = ""
+    """Title proper."""
+    author: str = ""
+    """Who made it, as the record says it."""
+    isbn: str = ""
+    """ISBN without hyphens, where there is one."""
+    document_kind: str = ""
+    """The record's own kind of document."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CatalogueRecordChanged:
+        """Build from what an Avro reader gives."""
+        return cls(
+            record_id=data["record_id"],
+            local_id=data["local_id"],
+            title=data["title"],
+            author=data["author"],
+            isbn=data["isbn"],
+            document_kind=data["document_kind"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "record_id": self.record_id,
+            "local_id": self.local_id,
+            "title": self.title,
+            "author": self.author,
+            "isbn": self.isbn,
+            "document_kind": self.document_kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueRecordDeleted:
+    """A record of the catalogue is not there any more."""
+
+    TYPE: ClassVar[str] = "hub.library.CatalogueRecordDeleted"
+    DOMAIN: ClassVar[str] = "library"
+    AUDIENCE: ClassVar[str] = "public"
+
+    record_id: str = ""
+    """Identifier in the repository."""
+    local_id: str = ""
+    """What stands behind its last colon: the catalogue's own number, most often."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CatalogueRecordDeleted:
+        """Build from what an Avro reader gives."""
+        return cls(
+            record_id=data["record_id"],
+            local_id=data["local_id"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "record_id": self.record_id,
+            "local_id": self.local_id,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldCancelled:
     """A reservation ended without a loan."""
 

@@ -22,6 +22,61 @@ class Activity(StrEnum):
         return cls.UNKNOWN
 
 
+class EgalimCategory(StrEnum):
+    """Categories of quality of the EGalim law."""
+
+    UNKNOWN = "UNKNOWN"
+    BIO = "BIO"
+    LABEL_ROUGE = "LABEL_ROUGE"
+    AOCAOP = "AOCAOP"
+    IGP = "IGP"
+    STG = "STG"
+    HVE = "HVE"
+    PECHE_DURABLE = "PECHE_DURABLE"
+    RUP = "RUP"
+    COMMERCE_EQUITABLE = "COMMERCE_EQUITABLE"
+    FERMIER = "FERMIER"
+    EXTERNALITES = "EXTERNALITES"
+    PERFORMANCE = "PERFORMANCE"
+
+    @classmethod
+    def _missing_(cls, value: object) -> EgalimCategory:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
+class FoodFamily(StrEnum):
+    """Families of products of the EGalim law."""
+
+    UNKNOWN = "UNKNOWN"
+    VIANDES_VOLAILLES = "VIANDES_VOLAILLES"
+    CHARCUTERIE = "CHARCUTERIE"
+    PRODUITS_DE_LA_MER = "PRODUITS_DE_LA_MER"
+    FRUITS_ET_LEGUMES = "FRUITS_ET_LEGUMES"
+    PRODUITS_LAITIERS = "PRODUITS_LAITIERS"
+    BOULANGERIE = "BOULANGERIE"
+    BOISSONS = "BOISSONS"
+    AUTRES = "AUTRES"
+
+    @classmethod
+    def _missing_(cls, value: object) -> FoodFamily:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
+class FoodOrigin(StrEnum):
+    """Where food comes from."""
+
+    UNKNOWN = "UNKNOWN"
+    EUROPE = "EUROPE"
+    FRANCE = "FRANCE"
+
+    @classmethod
+    def _missing_(cls, value: object) -> FoodOrigin:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbsenceRecorded:
     """The child was not there; the reason stays at the vendor."""
@@ -56,6 +111,174 @@ class AbsenceRecorded:
             "meal_date": self.meal_date,
             "activity": self.activity,
             "label": self.label,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountBalanceChanged:
+    """A family's account has another balance than before."""
+
+    TYPE: ClassVar[str] = "hub.school_catering.AccountBalanceChanged"
+    DOMAIN: ClassVar[str] = "school_catering"
+    AUDIENCE: ClassVar[str] = "person"
+
+    account_id: str = ""
+    """The account at the vendor."""
+    label: str = ""
+    """The vendor's label of the account."""
+    balance_cents: int = 0
+    """Balance in cents; below zero the family owes."""
+    as_of: date | None = None
+    """Day of the balance at the vendor, if it says so."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> AccountBalanceChanged:
+        """Build from what an Avro reader gives."""
+        return cls(
+            account_id=data["account_id"],
+            label=data["label"],
+            balance_cents=data["balance_cents"],
+            as_of=data["as_of"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "account_id": self.account_id,
+            "label": self.label,
+            "balance_cents": self.balance_cents,
+            "as_of": self.as_of,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillIssued:
+    """A bill for meals or care was made out, changed, or is open again."""
+
+    TYPE: ClassVar[str] = "hub.school_catering.BillIssued"
+    DOMAIN: ClassVar[str] = "school_catering"
+    AUDIENCE: ClassVar[str] = "person"
+
+    bill_id: str = ""
+    """The bill at the vendor."""
+    label: str = ""
+    """The vendor's label of the bill."""
+    amount_cents: int = 0
+    """Amount in cents, as the vendor says it."""
+    issued_on: date | None = None
+    """Day of the bill."""
+    due_on: date | None = None
+    """Last day to pay, if there is one."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> BillIssued:
+        """Build from what an Avro reader gives."""
+        return cls(
+            bill_id=data["bill_id"],
+            label=data["label"],
+            amount_cents=data["amount_cents"],
+            issued_on=data["issued_on"],
+            due_on=data["due_on"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "bill_id": self.bill_id,
+            "label": self.label,
+            "amount_cents": self.amount_cents,
+            "issued_on": self.issued_on,
+            "due_on": self.due_on,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillPaid:
+    """A bill was paid."""
+
+    TYPE: ClassVar[str] = "hub.school_catering.BillPaid"
+    DOMAIN: ClassVar[str] = "school_catering"
+    AUDIENCE: ClassVar[str] = "person"
+
+    bill_id: str = ""
+    """The bill at the vendor."""
+    label: str = ""
+    """The vendor's label of the bill."""
+    amount_cents: int = 0
+    """Amount in cents, as the vendor says it."""
+    paid_on: date | None = None
+    """Day of the payment, if it is known."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> BillPaid:
+        """Build from what an Avro reader gives."""
+        return cls(
+            bill_id=data["bill_id"],
+            label=data["label"],
+            amount_cents=data["amount_cents"],
+            paid_on=data["paid_on"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "bill_id": self.bill_id,
+            "label": self.label,
+            "amount_cents": self.amount_cents,
+            "paid_on": self.paid_on,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanteenDescribed:
+    """A canteen is described, or described otherwise than before."""
+
+    TYPE: ClassVar[str] = "hub.school_catering.CanteenDescribed"
+    DOMAIN: ClassVar[str] = "school_catering"
+    AUDIENCE: ClassVar[str] = "public"
+
+    siret: str = ""
+    """SIRET of the canteen."""
+    name: str = ""
+    """Name of the canteen."""
+    central_siret: str = ""
+    """SIRET of the central kitchen that cooks for it; empty if it cooks itself."""
+    meals_per_day: int | None = None
+    """Meals served on a day, if that was said."""
+    meals_per_year: int | None = None
+    """Meals served in a year, if that was said."""
+    sectors: tuple[str, ...] = ()
+    """Sectors, in the platform's words."""
+    production: str = ""
+    """How meals are made, in the platform's words."""
+    management: str = ""
+    """Who runs it, in the platform's words."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CanteenDescribed:
+        """Build from what an Avro reader gives."""
+        return cls(
+            siret=data["siret"],
+            name=data["name"],
+            central_siret=data["central_siret"],
+            meals_per_day=data["meals_per_day"],
+            meals_per_year=data["meals_per_year"],
+            sectors=tuple(data["sectors"]),
+            production=data["production"],
+            management=data["management"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "siret": self.siret,
+            "name": self.name,
+            "central_siret": self.central_siret,
+            "meals_per_day": self.meals_per_day,
+            "meals_per_year": self.meals_per_year,
+            "sectors": self.sectors,
+            "production": self.production,
+            "management": self.management,
         }
 
 
@@ -171,4 +394,115 @@ class MealEaten:
             "meal_date": self.meal_date,
             "activity": self.activity,
             "label": self.label,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchaseDeclared:
+    """A canteen declared a purchase of food to the national platform."""
+
+    TYPE: ClassVar[str] = "hub.school_catering.PurchaseDeclared"
+    DOMAIN: ClassVar[str] = "school_catering"
+    AUDIENCE: ClassVar[str] = "public"
+
+    siret: str = ""
+    """SIRET of the canteen."""
+    bought_on: date = date.fromordinal(0 + 719163)
+    """Day of the purchase."""
+    amount_cents: int = 0
+    """Price without tax, in cents."""
+    family: FoodFamily = FoodFamily.UNKNOWN
+    """Family of the products."""
+    categories: tuple[EgalimCategory, ...] = ()
+    """Categories of the EGalim law that it counts for."""
+    origin: FoodOrigin = FoodOrigin.UNKNOWN
+    """Where it comes from, if that was said."""
+    short_circuit: bool = False
+    """Whether there was at most one middleman."""
+    local: bool = False
+    """Whether it is local, as the canteen defines it."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PurchaseDeclared:
+        """Build from what an Avro reader gives."""
+        return cls(
+            siret=data["siret"],
+            bought_on=data["bought_on"],
+            amount_cents=data["amount_cents"],
+            family=FoodFamily(data["family"]),
+            categories=tuple(EgalimCategory(item) for item in data["categories"]),
+            origin=FoodOrigin(data["origin"]),
+            short_circuit=data["short_circuit"],
+            local=data["local"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "siret": self.siret,
+            "bought_on": self.bought_on,
+            "amount_cents": self.amount_cents,
+            "family": self.family,
+            "categories": self.categories,
+            "origin": self.origin,
+            "short_circuit": self.short_circuit,
+            "local": self.local,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchoolStatusChanged:
+    """It is known whether a child is enrolled at school."""
+
+    TYPE: ClassVar[str] = "hub.school_catering.SchoolStatusChanged"
+    DOMAIN: ClassVar[str] = "school_catering"
+    AUDIENCE: ClassVar[str] = "person"
+
+    enrolled: bool = False
+    """Whether the child is enrolled."""
+    school_year: str = ""
+    """School year, `2025-2026`."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SchoolStatusChanged:
+        """Build from what an Avro reader gives."""
+        return cls(
+            enrolled=data["enrolled"],
+            school_year=data["school_year"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "enrolled": self.enrolled,
+            "school_year": self.school_year,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TariffBandGranted:
+    """A family's tariff is known until a day; what it was worked out from stays at the source."""
+
+    TYPE: ClassVar[str] = "hub.school_catering.TariffBandGranted"
+    DOMAIN: ClassVar[str] = "school_catering"
+    AUDIENCE: ClassVar[str] = "person"
+
+    band: str = ""
+    """Band of the city's tariff, `A` for the lowest."""
+    valid_until: date = date.fromordinal(0 + 719163)
+    """Last day of the tariff."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TariffBandGranted:
+        """Build from what an Avro reader gives."""
+        return cls(
+            band=data["band"],
+            valid_until=data["valid_until"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "band": self.band,
+            "valid_until": self.valid_until,
         }

@@ -4,7 +4,80 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any, ClassVar
+
+
+class PermitKind(StrEnum):
+    """What a resident may be given."""
+
+    UNKNOWN = "UNKNOWN"
+    PARKING = "PARKING"
+    TICKET = "TICKET"
+
+    @classmethod
+    def _missing_(cls, value: object) -> PermitKind:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
+class PermitStatus(StrEnum):
+    """Where a permit stands."""
+
+    UNKNOWN = "UNKNOWN"
+    GRANTED = "GRANTED"
+    REFUSED = "REFUSED"
+    PAID = "PAID"
+    EXPIRING = "EXPIRING"
+
+    @classmethod
+    def _missing_(cls, value: object) -> PermitStatus:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
+class TimetableChange(StrEnum):
+    """How it changed."""
+
+    UNKNOWN = "UNKNOWN"
+    ADDED = "ADDED"
+    CHANGED = "CHANGED"
+    REMOVED = "REMOVED"
+
+    @classmethod
+    def _missing_(cls, value: object) -> TimetableChange:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
+class TimetablePart(StrEnum):
+    """What of a timetable changed."""
+
+    UNKNOWN = "UNKNOWN"
+    LINE = "LINE"
+    STOP = "STOP"
+    SERVICE = "SERVICE"
+
+    @classmethod
+    def _missing_(cls, value: object) -> TimetablePart:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
+class TripStatus(StrEnum):
+    """How a trip runs."""
+
+    UNKNOWN = "UNKNOWN"
+    AS_PLANNED = "AS_PLANNED"
+    LATE = "LATE"
+    EARLY = "EARLY"
+    CANCELLED = "CANCELLED"
+    ADDED = "ADDED"
+
+    @classmethod
+    def _missing_(cls, value: object) -> TripStatus:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,4 +232,324 @@ class DisruptionUpdated:
             "latitude": self.latitude,
             "longitude": self.longitude,
             "url": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkingChanged:
+    """A car park is there, is described otherwise, or has more or fewer free places by a tenth of all."""
+
+    TYPE: ClassVar[str] = "hub.transport.ParkingChanged"
+    DOMAIN: ClassVar[str] = "transport"
+    AUDIENCE: ClassVar[str] = "public"
+
+    parking_id: str = ""
+    """The vendor's code."""
+    name: str = ""
+    """Its name."""
+    kind: str = ""
+    """The vendor's kind, such as `PKG` or `P+R`."""
+    total: int | None = None
+    """Places, where they are known."""
+    free: int | None = None
+    """Free places when it was told of, where somebody counts them."""
+    lines: tuple[str, ...] = ()
+    """Routes that stop there, `<agency>:<line>`."""
+    latitude: float | None = None
+    """WGS 84, where it is known."""
+    longitude: float | None = None
+    """WGS 84, where it is known."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ParkingChanged:
+        """Build from what an Avro reader gives."""
+        return cls(
+            parking_id=data["parking_id"],
+            name=data["name"],
+            kind=data["kind"],
+            total=data["total"],
+            free=data["free"],
+            lines=tuple(data["lines"]),
+            latitude=data["latitude"],
+            longitude=data["longitude"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "parking_id": self.parking_id,
+            "name": self.name,
+            "kind": self.kind,
+            "total": self.total,
+            "free": self.free,
+            "lines": self.lines,
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkingRemoved:
+    """A car park is not there any more."""
+
+    TYPE: ClassVar[str] = "hub.transport.ParkingRemoved"
+    DOMAIN: ClassVar[str] = "transport"
+    AUDIENCE: ClassVar[str] = "public"
+
+    parking_id: str = ""
+    """The vendor's code."""
+    name: str = ""
+    """Its name."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ParkingRemoved:
+        """Build from what an Avro reader gives."""
+        return cls(
+            parking_id=data["parking_id"],
+            name=data["name"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "parking_id": self.parking_id,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermitRequested:
+    """A resident asked for a parking permit or a ticket."""
+
+    TYPE: ClassVar[str] = "hub.transport.PermitRequested"
+    DOMAIN: ClassVar[str] = "transport"
+    AUDIENCE: ClassVar[str] = "person"
+
+    permit: str = ""
+    """Number of the permit or ticket; the subject without its prefix."""
+    kind: PermitKind = PermitKind.UNKNOWN
+    """A parking permit or a resident's ticket."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PermitRequested:
+        """Build from what an Avro reader gives."""
+        return cls(
+            permit=data["permit"],
+            kind=PermitKind(data["kind"]),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "permit": self.permit,
+            "kind": self.kind,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermitStatusChanged:
+    """A permit or a ticket stands otherwise; why is nobody's business here."""
+
+    TYPE: ClassVar[str] = "hub.transport.PermitStatusChanged"
+    DOMAIN: ClassVar[str] = "transport"
+    AUDIENCE: ClassVar[str] = "person"
+
+    permit: str = ""
+    """Number of the permit or ticket; the subject without its prefix."""
+    kind: PermitKind = PermitKind.UNKNOWN
+    """A parking permit or a resident's ticket."""
+    status: PermitStatus = PermitStatus.UNKNOWN
+    """Where it stands."""
+    zone: str = ""
+    """Zone in which it is valid; empty: not said."""
+    valid_until: date | None = None
+    """Its last day, where it is known."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> PermitStatusChanged:
+        """Build from what an Avro reader gives."""
+        return cls(
+            permit=data["permit"],
+            kind=PermitKind(data["kind"]),
+            status=PermitStatus(data["status"]),
+            zone=data["zone"],
+            valid_until=data["valid_until"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "permit": self.permit,
+            "kind": self.kind,
+            "status": self.status,
+            "zone": self.zone,
+            "valid_until": self.valid_until,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedStationChanged:
+    """A station of shared vehicles is there, is described otherwise, opens or closes, or has vehicles or docks again, no more, or more or fewer by a quarter of all."""
+
+    TYPE: ClassVar[str] = "hub.transport.SharedStationChanged"
+    DOMAIN: ClassVar[str] = "transport"
+    AUDIENCE: ClassVar[str] = "public"
+
+    station_id: str = ""
+    """The operator's id of the station."""
+    name: str = ""
+    """Its name, in French where there is one."""
+    latitude: float | None = None
+    """WGS 84, to about a metre."""
+    longitude: float | None = None
+    """WGS 84, to about a metre."""
+    capacity: int | None = None
+    """Docks, or places, in all, where they are known."""
+    vehicles_available: int | None = None
+    """Vehicles that could be taken when it was told of, where somebody counts them."""
+    docks_available: int | None = None
+    """Docks that were free when it was told of, where there are any and somebody counts them."""
+    is_installed: bool | None = None
+    """Whether it stands in the street; null: its status is not known."""
+    is_renting: bool | None = None
+    """Whether it lends vehicles, if it has any; null: its status is not known."""
+    is_returning: bool | None = None
+    """Whether it takes vehicles back, if it has room; null: its status is not known."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SharedStationChanged:
+        """Build from what an Avro reader gives."""
+        return cls(
+            station_id=data["station_id"],
+            name=data["name"],
+            latitude=data["latitude"],
+            longitude=data["longitude"],
+            capacity=data["capacity"],
+            vehicles_available=data["vehicles_available"],
+            docks_available=data["docks_available"],
+            is_installed=data["is_installed"],
+            is_renting=data["is_renting"],
+            is_returning=data["is_returning"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "station_id": self.station_id,
+            "name": self.name,
+            "latitude": self.latitude,
+            "longitude": self.longitude,
+            "capacity": self.capacity,
+            "vehicles_available": self.vehicles_available,
+            "docks_available": self.docks_available,
+            "is_installed": self.is_installed,
+            "is_renting": self.is_renting,
+            "is_returning": self.is_returning,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedStationRemoved:
+    """A station of shared vehicles is not there any more."""
+
+    TYPE: ClassVar[str] = "hub.transport.SharedStationRemoved"
+    DOMAIN: ClassVar[str] = "transport"
+    AUDIENCE: ClassVar[str] = "public"
+
+    station_id: str = ""
+    """The operator's id of the station."""
+    name: str = ""
+    """Its name, in French where there is one."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SharedStationRemoved:
+        """Build from what an Avro reader gives."""
+        return cls(
+            station_id=data["station_id"],
+            name=data["name"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "station_id": self.station_id,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimetableChanged:
+    """Something of the timetable is otherwise than in the publication before."""
+
+    TYPE: ClassVar[str] = "hub.transport.TimetableChanged"
+    DOMAIN: ClassVar[str] = "transport"
+    AUDIENCE: ClassVar[str] = "public"
+
+    part: TimetablePart = TimetablePart.UNKNOWN
+    """What it is."""
+    change: TimetableChange = TimetableChange.UNKNOWN
+    """How it changed."""
+    id: str = ""
+    """The publisher's id."""
+    name: str = ""
+    """Its name, most often short."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TimetableChanged:
+        """Build from what an Avro reader gives."""
+        return cls(
+            part=TimetablePart(data["part"]),
+            change=TimetableChange(data["change"]),
+            id=data["id"],
+            name=data["name"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "part": self.part,
+            "change": self.change,
+            "id": self.id,
+            "name": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripChanged:
+    """A trip runs otherwise than was told before."""
+
+    TYPE: ClassVar[str] = "hub.transport.TripChanged"
+    DOMAIN: ClassVar[str] = "transport"
+    AUDIENCE: ClassVar[str] = "public"
+
+    trip_id: str = ""
+    """The network's id of the trip."""
+    line: str = ""
+    """Route, `<agency>:<line>`; empty where the network does not say."""
+    service_day: date = date.fromordinal(0 + 719163)
+    """Day of service on which it starts."""
+    status: TripStatus = TripStatus.UNKNOWN
+    """How it runs now."""
+    delay_minutes: int = 0
+    """Delay in whole steps of five minutes; negative: early."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TripChanged:
+        """Build from what an Avro reader gives."""
+        return cls(
+            trip_id=data["trip_id"],
+            line=data["line"],
+            service_day=data["service_day"],
+            status=TripStatus(data["status"]),
+            delay_minutes=data["delay_minutes"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "trip_id": self.trip_id,
+            "line": self.line,
+            "service_day": self.service_day,
+            "status": self.status,
+            "delay_minutes": self.delay_minutes,
         }
