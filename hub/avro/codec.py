@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import fastavro
 
+from hub.avro.compiled import Write, writer
 from hub.avro.parse import Version
 from hub.avro.strict import Check, misfit
 from hub.model.errors import Undecodable, Unencodable
@@ -28,6 +29,12 @@ class _Known(NamedTuple):
     misfit: Check
 
 
+class _Compiled(NamedTuple):
+    frame: bytes
+    write: Write
+    known: _Known
+
+
 class Schemas:
     """All schemas with their ids: the codec of the path and the contents of the registry."""
 
@@ -40,13 +47,30 @@ class Schemas:
             self._newest[version.full_name] = number
             self._numbers.setdefault(version.full_name, {})[version.number] = number
         self._models = models
+        self._compiled: dict[str, _Compiled] = {}
 
     def encode(self, payload: Payload) -> bytes:
         """Frame a payload; raise `Unencodable` naming the fields that do not fit their schema."""
-        number = self._newest.get(payload.TYPE)
+        known = self._compiled.get(payload.TYPE) or self._compile(payload.TYPE)
+        try:
+            value = known.frame + known.write(payload)
+        except Exception:
+            value = self._slowly(known.known, payload)
+        if len(value) > LARGEST:
+            raise Unencodable("larger than an event can be")
+        return value
+
+    def _compile(self, full_name: str) -> _Compiled:
+        number = self._newest.get(full_name)
         if number is None:
-            raise Unencodable(f"no schema {payload.TYPE}")
+            raise Unencodable(f"no schema {full_name}")
         known = self._by_id[number]
+        made = self._compiled[full_name] = _Compiled(known.frame, writer(known.version.schema), known)
+        return made
+
+    @staticmethod
+    def _slowly(known: _Known, payload: Payload) -> bytes:
+        """Frame what the compiled writer does not take, or say which field does not fit."""
         try:
             data = payload.as_dict()
         except Exception:

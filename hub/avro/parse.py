@@ -63,8 +63,8 @@ def parse(path: str, text: str | bytes) -> Version:
     for key, expected in (("name", name), ("namespace", f"hub.{domain}"), ("domain", domain)):
         if schema.get(key) != expected:
             raise BrokenSchema(f"{path}: {key}: is not {expected!r}; correct it or move the file")
-    if schema.get("audience") not in ("person", "public", "command", "result"):
-        raise BrokenSchema(f"{path}: audience: not one of person, public, command, result")
+    if schema.get("audience") not in ("person", "public", "clerk", "command", "result", "control"):
+        raise BrokenSchema(f"{path}: audience: not one of person, public, clerk, command, result, control")
     if not isinstance(schema.get("fields"), list):
         raise BrokenSchema(f"{path}: fields: missing")
     return Version(path, domain, name, number, schema)

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,10 +50,11 @@ class FeedManifest(BaseModel):
 
     summary: str
     """What a record of this feed is, in plain words."""
-    style: str = Field(pattern="^(poll|webhook|snapshot)$")
-    """How it arrives."""
+    style: str = Field(pattern="^(poll|webhook|snapshot|file)$")
+    """How it arrives: asked for, by a call, all of it each time, or as rows of a file."""
     content_type: str
-    """`application/json` or `application/xml`: how the bytes are decoded."""
+    """How the bytes are decoded: `application/json`, `application/xml`, `application/x-protobuf` (GTFS-Realtime),
+    `text/csv` or `text/plain`."""
     model: str
     """Class in `model.py` that validates a decoded record."""
     key: str
@@ -92,14 +94,13 @@ class Manifest(BaseModel):
     settings: Mapping[str, str] = Field(default_factory=dict)
     """Settings that the source needs beside `base_url`, each with its meaning; `optional: ` if it may be left out."""
     credentials: Mapping[str, str] = Field(default_factory=dict)
-    """Named credentials that the source uses, each with its kind: `oauth2`, `basic`, `bearer`, `hmac`."""
+    """Credentials of the source by name, each with its kind: `oauth2`, `basic`, `bearer`, `signed_query` or `hmac`."""
     documentation: str = ""
     """Where the format is described, or why it is ours."""
     feeds: Mapping[str, FeedManifest]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a mapping may know beside the record itself."""
 
     read_at: datetime
@@ -144,7 +145,7 @@ class Connector:
     dress: Callable[[str, bytes], bytes] | None = None
     """`(file name, bytes) -> record`: makes a record of a bare payload, for trying one out."""
 
-    @property
+    @cached_property
     def zone(self) -> ZoneInfo:
         """The vendor's time zone."""
         return ZoneInfo(self.manifest.timezone)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hub.model.errors import Code, Stage
 from hub.model.event import Event
 from hub.model.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(NamedTuple):
     """Write the event to the topic of its domain."""
 
     event: Event
+    again: bool = False
+    """It is told late, by a release or a replay: nobody is notified."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantine:
+class Quarantine(NamedTuple):
     """Keep the original bytes with the reason; nothing of the record is delivered."""
 
     record: Record
@@ -27,8 +27,7 @@ class Quarantine:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(NamedTuple):
     """Nothing to do, and why: a short stable word, used as a metric label."""
 
     record: Record
@@ -38,8 +37,7 @@ class Skip:
 Decision = Deliver | Quarantine | Skip
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """All that one record causes: at least one decision, and the new memory of its key."""
 
     decisions: tuple[Decision, ...]

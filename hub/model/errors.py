@@ -9,6 +9,7 @@
      ├─ Held                 a snapshot shrank by more than its manifest allows
      └─ Unroutable           no feed of the connector takes this record
     Transient                the shell waits and tries again, for as long as it takes
+     └─ Denied               the other side refuses these credentials: what has others may go on first
 
 Codes are API, texts are not.  A detail names fields, never values: it reaches logs, metrics
 and headers, and a value may be personal.
@@ -53,7 +54,10 @@ class Code(StrEnum):
 
 _MEANINGS: dict[Code, str] = {
     Code.UNDECODABLE: "The bytes are not of the announced kind (JSON, XML). Ask the vendor, or correct the copy.",
-    Code.TOO_LARGE: "The record is larger than the hub accepts. Ask the vendor to split it.",
+    Code.TOO_LARGE: (
+        "The record is larger than the hub accepts. If it did not fit Kafka, its bytes are in the blob folder under "
+        "the digest that is told. Ask the vendor to split it."
+    ),
     Code.INVALID: "A field is missing or has the wrong kind. Compare with the vendor's documentation.",
     Code.UNMAPPABLE: "The record is well formed but says something that has no meaning here.",
     Code.UNSUPPORTED: "The kind of record is known and not handled yet. It waits for a newer connector.",
@@ -154,3 +158,7 @@ class Transient(Exception):
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+
+
+class Denied(Transient):
+    """The other side refuses the credentials of one request; another's may be good."""

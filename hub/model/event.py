@@ -5,9 +5,10 @@ A mapping says *facts*; `process` gives each an identity, an order and bytes, an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from hub.model.record import Seq
 
@@ -25,8 +26,7 @@ class Payload(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One thing that a mapping found in a record."""
 
     payload: Payload
@@ -41,8 +41,7 @@ class Fact:
     which is right for feeds with memory, where the same thing can happen again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A canonical fact with its identity, its order and its encoded bytes."""
 
     id: str
@@ -54,6 +53,8 @@ class Event:
     """When it happened, aware UTC, whole milliseconds."""
     read_at: int
     seq: Seq
+    partition: int
+    """Partition of the raw topic: with `seq`, the address of the record."""
     rev: int
     product: str
     domain: str
@@ -62,8 +63,7 @@ class Event:
     """Confluent wire format: 0, schema id (4 bytes, big-endian), Avro."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """An event as it was read back from its topic, to be written to SQL."""
 
     id: str
@@ -80,4 +80,23 @@ class StoredEvent:
     """Canonical model."""
     data: str
     """The payload as JSON."""
+    partition: int = -1
+    """Of the raw topic; -1: not known."""
     replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A range of raw records whose events were told again; what of it is older is not so any more."""
+
+    product: str
+    epoch: int
+    partition: int
+    first: int
+    end: int
+    rev: int
+    domain: str
+    covers: Callable[[str], bool]
+    """Tells of a subject whether its events are among those that were told again before the mark."""
+    mark: int
+    """Partition of the event topic on which the mark stood."""

@@ -11,7 +11,9 @@ A polling source is a generator of wishes.  The driver carries each out and send
 Rules.  The driver waits for the broker's acknowledgement before it answers an `Emit`.  Whatever is
 temporary (no connection, 5xx, 429) never reaches the generator: the driver closes it, waits, and
 polls again from the last checkpoint; so a source must be safe to abandon at every `yield`.
-A source that finds an answer useless for now raises `Transient` itself.
+A source that finds an answer useless for now raises `Transient` itself.  Refused credentials
+(401, 403, no token) are raised as `Denied` at the `yield`: a source with several of them goes on with
+the others, and raises `Transient` at its end, so that the poll is not taken for a good one.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A vendor's answer with a final status (2xx, 3xx, or 4xx other than 429)."""
+    """A vendor's answer with a final status (2xx, 3xx, or 4xx other than 429).
+
+    One that is larger than the hub reads comes with status 413 and without its body: it would be as large again.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -44,8 +49,11 @@ class Answer:
         return self.headers.get("x-request-id")
 
     def json(self) -> Any:
-        """Parse the body; ValueError when it is not JSON."""
-        return json.loads(self.body)
+        """Parse the body; ValueError when it is not JSON, or nested without end."""
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +61,16 @@ class Request:
     """A request to the vendor, relative to its `base_url`; answered with an `Answer`."""
 
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    """Below `base_url`, or an address of its own; then `auth` names the credentials that may go there."""
+    params: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    """Of the query; a tuple repeats its name."""
     headers: Mapping[str, str] = field(default_factory=dict)
     auth: str = "default"
     """Name of the credentials in the connector's settings."""
     body: Any = None
     """Sent as JSON."""
+    content: bytes | None = None
+    """Sent as it is, instead of a body; its type is a header."""
 
 
 class Get(Request):
@@ -79,7 +91,10 @@ class Delete(Request):
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Write a raw record; answered with None once the broker has acknowledged it."""
+    """Write a raw record; answered with None once the broker has acknowledged it.
+
+    One that is too large for Kafka is set aside by the driver, with its bytes, as `too_large`.
+    """
 
     feed: str
     key: str
@@ -91,6 +106,13 @@ class Emit:
     """Identity at the vendor where there is one (a notification id); None: intake makes one up."""
     answer: str | None = None
     """`Answer.id` of the answer that brought it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Keep bytes beside Kafka; answered with their SHA-256, in hexadecimal digits, once they are safe."""
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +132,7 @@ class Checkpoint:
     cursor: Mapping[str, Any]
 
 
-Wish = Request | Emit | Subjects | Checkpoint
+Wish = Request | Emit | Keep | Subjects | Checkpoint
 Cursor = Mapping[str, Any]
 Intake = Generator[Wish, Any, None]
 

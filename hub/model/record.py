@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -17,8 +16,11 @@ class Header:
     """When the request that brought the record was started, UTC milliseconds."""
     ANSWER = "hub_answer"
     """The vendor's own request id of the answer (`x-request-id`), where it sends one."""
+    BLOB = "hub_blob"
+    """Where the bytes are that were too large for Kafka, and their number: `sha256:<digest> <bytes>`; the record's
+    value is the same text.  An operator's corrected copy has another value, and is a record like any other."""
     CONTROL = "hub_control"
-    """Marks a record of the hub's own in a raw topic (a release); never a vendor's."""
+    """Marks a record of a raw topic as an operator's command and says which (`hub.model.command`); never a vendor's."""
     CONTENT_TYPE = "content-type"
     SEQ = "hub_seq"
     """Raw epoch, raw offset and index in the record, joined by `:`: the promised order."""
@@ -27,13 +29,17 @@ class Header:
     PRODUCT = "hub_product"
     CITIZEN = "hub_citizen"
     ROLE = "hub_role"
+    PARTITION = "hub_partition"
+    """Partition of the raw topic from which an event came."""
     REPLAY = "hub_replay"
+    """Marks an event that is told late, by a release or a replay: nobody is notified."""
     CODE = "hub_code"
     STAGE = "hub_stage"
     FIELDS = "hub_fields"
     DETAIL = "hub_detail"
     ORIGIN = "hub_origin"
-    GENERATION = "hub_generation"
+    OWNER = "hub_owner"
+    """Which assignment of a partition wrote a record: what an owner writes after the next one has begun is void."""
 
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -66,8 +72,7 @@ class Seq(NamedTuple):
         return cls(int(epoch), int(offset), int(item))
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What came over a raw topic.
 
     `value` is None only for a tombstone, which no source sends: it is rejected.
@@ -82,4 +87,4 @@ class Record:
     """UTC milliseconds; the start of the request, so that an old poll can be told from news."""
     origin: Origin
     content_type: str = ""
-    headers: Headers = field(default=())
+    headers: Headers = ()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+FEWEST = 3
+"""Fewer than these may be missing at once, however few there were."""
+
 
 class Diff(NamedTuple):
     """Keys of two snapshots, each in sorted order."""
@@ -22,3 +25,8 @@ def diff(previous: Mapping[str, Any] | None, current: Mapping[str, Any]) -> Diff
         changed=tuple(sorted(key for key in current.keys() & former.keys() if current[key] != former[key])),
         removed=tuple(sorted(former.keys() - current.keys())),
     )
+
+
+def shrunk(known: int, missing: int, most: float) -> bool:
+    """Tell whether so much is missing from a snapshot that it is a mistake rather than news; `most` is a share."""
+    return missing >= FEWEST and missing > most * known

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import json
+import math
+from datetime import UTC, date, datetime, timedelta, timezone
+from enum import Enum, StrEnum
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -14,11 +19,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hub import catalogue
-from hub.avro import registry
+from hub.avro import compiled, registry
 from hub.avro.compat import unreadable
 from hub.avro.lint import lint
 from hub.avro.lock import Locked, check, extend
 from hub.avro.parse import named_types, parse
+from hub.avro.strict import Check, misfit
 from hub.cli.schemas import findings
 from hub.model.errors import Undecodable, Unencodable
 from hub.testing.avro import payloads, values
@@ -33,6 +39,61 @@ def test_every_payload_is_what_its_bytes_say(name: str, data: st.DataObject) -> 
     """Decode after encode is the identity."""
     payload = data.draw(payloads(catalogue.schemas(), name))
     assert payload == catalogue.schemas().decode(catalogue.schemas().encode(payload))
+
+
+class Foreign(StrEnum):
+    """Looks like a symbol."""
+
+    LUNCH = "LUNCH"
+
+
+class Numbered(Enum):
+    """Has a symbol's text, and is none."""
+
+    LUNCH = "LUNCH"
+
+
+ODD = [
+    *(None, True, 0, 1, -1, 2**31, 2**63, 10**400, 1.5, math.nan, math.inf, b"x", object),
+    *("", "x", "LUNCH", "UNKNOWN", "\ud800", "é" * 600, "x" * 1024, "x" * 70_000, Foreign.LUNCH, Numbered.LUNCH),
+    *(date(2026, 3, 1), date.min, datetime(2026, 3, 1), datetime(1, 1, 1, tzinfo=UTC)),
+    datetime(2026, 3, 1, 0, 0, 0, 999_999, timezone(timedelta(hours=-9, seconds=1))),
+    *((), [], ("a",), ["a"], (1,), (None,), ("x",) * 1100, {}, {"a": 1}),
+]
+
+
+@cache
+def _writers(name: str) -> tuple[compiled.Write, Check, Any]:
+    schema = dict(catalogue.schemas().version(catalogue.schemas().id_of(name)).schema)
+    return compiled.writer(schema), misfit(schema), fastavro.parse_schema(copy.deepcopy(schema), named_schemas={})
+
+
+@every_record
+@given(data=st.data())
+def test_the_compiled_writer_writes_what_fastavro_writes(name: str, data: st.DataObject) -> None:
+    """Whatever a model holds: the same bytes, or none, and none for what the strict check refuses."""
+    write, wrong, parsed = _writers(name)
+    payload = data.draw(payloads(catalogue.schemas(), name))
+    fields = [field.name for field in dataclasses.fields(payload)]
+    for field in data.draw(st.lists(st.sampled_from(fields), max_size=2)):
+        payload = dataclasses.replace(payload, **{field: data.draw(st.sampled_from(ODD))})
+    try:
+        written = write(payload)
+    except Exception:
+        return
+    plain = payload.as_dict()
+    assert wrong(plain) is None
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, parsed, plain)
+    assert out.getvalue() == written
+
+
+@every_record
+def test_the_compiled_writer_takes_what_is_usual(name: str) -> None:
+    """The long way is for what is odd."""
+    schema = catalogue.schemas().version(catalogue.schemas().id_of(name)).schema
+    model = getattr(import_module(f"schemas.models.{name.split('.')[1]}"), name.split(".")[2])
+    assert len(compiled.writer(schema)(model())) >= len(schema["fields"])
 
 
 @given(st.binary(max_size=200))

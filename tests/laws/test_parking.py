@@ -3,97 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from words import BAD, GOOD, Plain, Word, connector, record
 
-from hub.model.connector import Connector, Context, Feed, FeedManifest, Manifest, OnReject, Stability
+from hub.model.connector import Connector, Context, Feed, OnReject
 from hub.model.decision import Decision, Deliver, Quarantine, Skip
 from hub.model.errors import Code
 from hub.model.event import Fact
-from hub.model.record import Origin, Record
+from hub.model.record import Record
 from hub.pipeline.parking import Partition, decide
 
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A payload that needs no schema."""
-
-    word: str
-    TYPE: ClassVar[str] = "hub.test.Said"
-    DOMAIN: ClassVar[str] = "test"
-    AUDIENCE: ClassVar[str] = "person"
-
-
-class Word(BaseModel):
-    """What the test product sends."""
-
-    word: str
-
-
-class Plain:
-    """Encodes a payload as its word."""
-
-    def encode(self, payload: Any) -> bytes:
-        """Return the word."""
-        return str(payload.word).encode()
-
-
-def stateless(doc: Word, at: Context) -> Iterable[Fact]:
-    """Say each word."""
-    return [Fact(Said(doc.word), at.key, at.read_at, doc.word)]
-
-
-def remembering(previous: Any, doc: Word, at: Context) -> Any:
-    """Say a word only when it is another than the last."""
-    if previous is not None and previous["word"] == doc.word:
-        return previous, "unchanged"
-    return {"word": doc.word}, [Fact(Said(doc.word), at.key, at.read_at, doc.word)]
-
-
-def connector(*, memory: bool, on_reject: OnReject = OnReject.PARK) -> Connector:
-    """Make a product with one feed."""
-    manifest = FeedManifest(
-        summary="words",
-        style="poll",
-        content_type="application/json",
-        model="Word",
-        key="speaker",
-        memory=memory,
-        on_reject=on_reject,
-        emits=("Said",),
-    )
-    return Connector(
-        "test",
-        "test",
-        Manifest(
-            summary="test",
-            vendor="us",
-            owner="us",
-            stability=Stability.STABLE,
-            revision=1,
-            feeds={"words": manifest},
-        ),
-        {"words": Feed("words", manifest, Word, remembering if memory else stateless)},
-    )
-
-
-GOOD, BAD = b'{"word":"%d"}', b"{"
 bodies = st.one_of(st.integers(0, 3).map(lambda number: GOOD % number), st.just(BAD))
 logs = st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c"]), bodies), max_size=30)
 
 
 def records(log: list[tuple[bytes, bytes]]) -> list[Record]:
     """Lay a log out as raw records."""
-    moment = int(datetime(2026, 3, 10, tzinfo=UTC).timestamp() * 1000)
-    return [
-        Record("test", "words", key, value, f"raw-{offset}", moment, Origin("raw.test", 1, 0, offset))
-        for offset, (key, value) in enumerate(log)
-    ]
+    return [record(offset, key, value) for offset, (key, value) in enumerate(log)]
 
 
 def events(decisions: Iterable[Decision]) -> list[tuple[str, str]]:
@@ -138,7 +67,7 @@ def test_a_crash_after_any_step_changes_no_fact(
     while committed < len(log):
         partition = Partition(states=dict(states))
         for offset, held in quarantine.items():
-            partition.quarantined[offset] = held.code
+            partition.quarantined.add(offset)
             first = partition.parked.get(held.record.key, offset)
             partition.parked[held.record.key] = min(first, offset)
         size = data.draw(st.integers(1, len(log)))
