@@ -3,22 +3,60 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from uuid import uuid4
 
+import psycopg
 import pytest
 from hypothesis import settings
 
+from hub.store import Store
 from hub.testing.cluster import Kafka
+from hub.testing.postgres import Postgres
 
 # `dev` keeps the fast tests fast; CI looks harder.
-settings.register_profile("dev", max_examples=25, deadline=None)
+settings.register_profile("dev", max_examples=20, deadline=None)
 settings.register_profile("ci", max_examples=60, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let goldens be written anew, to be read in the diff."""
-    parser.addoption("--update-golden", action="store_true", help="write the goldens anew; read the diff")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what kills processes one after the other, and begin with it: everything else fits beside it."""
+    for item in items:
+        if item.get_closest_marker("kill"):
+            item.add_marker(pytest.mark.xdist_group("kill"))
+    items.sort(key=lambda item: item.get_closest_marker("kill") is None)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Run one PostgreSQL for all tests that need it."""
+    with Postgres() as server:
+        # Whoever asks for a database gets a copy of one that has its tables.
+        with psycopg.connect(plain_url(server.url), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE model")
+        store = Store(server.database("model"))
+        store.migrate()
+        store.close()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fresh_postgres(postgres: Postgres) -> Callable[[], str]:
+    """Return what makes a database of its own, with the hub's tables, and gives its URL."""
+
+    def make() -> str:
+        name = f"hub_{uuid4().hex}"
+        with psycopg.connect(plain_url(postgres.url), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE model".encode())
+        return postgres.database(name)
+
+    return make
+
+
+def plain_url(url: str) -> str:
+    """Return an URL as psycopg itself takes it."""
+    return url.replace("+psycopg", "")
 
 
 @pytest.fixture(scope="session")

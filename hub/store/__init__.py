@@ -1,5 +1,5 @@
 """What is read: entries, links, outbox, facts, in SQLite or PostgreSQL by the same statements."""
 
-from hub.store.store import Applied, Erased, Refused, Row, Store
+from hub.store.store import Applied, Erased, Reach, Refused, Row, Store
 
-__all__ = ["Applied", "Erased", "Refused", "Row", "Store"]
+__all__ = ["Applied", "Erased", "Reach", "Refused", "Row", "Store"]

@@ -9,29 +9,48 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from alembic import command as alembic
-from alembic.config import Config
-from sqlalchemy import Connection, Table, and_, create_engine, delete, event, func, insert, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Table,
+    and_,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    inspect,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.model.errors import Transient
-from hub.model.event import StoredEvent
+from hub.model.event import Replay, StoredEvent
 from hub.model.record import Seq
 from hub.store import tables as t
 
 CITY = ZoneInfo("Europe/Paris")
 OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _CHUNK = 400
 """Values in one IN list: SQLite bounds them."""
 _COUNTED = {"preserve_rowcount": True}
@@ -75,6 +94,16 @@ class Stored(NamedTuple):
     recorded_at: int
 
 
+class Reach(NamedTuple):
+    """Whom events concern."""
+
+    known: set[str]
+    """Ids of those that stand in SQL already."""
+    residents: set[str]
+    notices: int
+    """Mails that would be written for the others."""
+
+
 class Erased(NamedTuple):
     """What was deleted of a citizen."""
 
@@ -104,6 +133,30 @@ class LinkShown(NamedTuple):
     role: str
     since: int
     until: str | None
+
+
+class Proposal(NamedTuple):
+    """A link that waits for a clerk."""
+
+    id: str
+    """Of the message that asked for it."""
+    subject: str
+    citizen: str
+    role: str
+    scope: Sequence[str]
+    until: str | None
+    evidence: Sequence[Mapping[str, Any]]
+    """As `LinkProposed` says it."""
+    asked_at: int
+
+
+class Unmatched(NamedTuple):
+    """Subjects of a product that nobody is linked to."""
+
+    product: str
+    subjects: int
+    oldest: int
+    """When the first event of the oldest of them was recorded, ms."""
 
 
 class Policy(Protocol):
@@ -160,7 +213,7 @@ class Store:
             remedy = _refusal(error)
             if remedy is not None:
                 raise Refused(remedy) from None
-            raise Transient(f"database: {type(error.orig).__name__}") from None
+            raise Transient(f"database: {_trouble(error)}") from None
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise Transient("database: connection lost") from None
@@ -168,8 +221,17 @@ class Store:
 
     def migrate(self) -> None:
         """Bring the tables to this version; several processes may try at once."""
+        newest = max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+        with self._read() as connection:
+            known = inspect(connection).has_table("alembic_version")
+            if known and connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest:
+                return
+        # Half a second, which only a database pays for that is behind.
+        from alembic import command as alembic
+        from alembic.config import Config
+
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(_MIGRATIONS))
         with self._write() as connection:
             if self._engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(7391)"))
@@ -178,21 +240,109 @@ class Store:
 
     # -- writing what happened ------------------------------------------------------------------
 
-    def project(self, batch: Sequence[StoredEvent], policy: Policy, now: datetime) -> Applied:
-        """Write a batch in one transaction; repeating it changes nothing."""
+    def project(
+        self, batch: Sequence[StoredEvent], policy: Policy, now: datetime, replays: Sequence[Replay] = ()
+    ) -> Applied:
+        """Write a batch in one transaction; repeating it changes nothing.
+
+        `replays` are marks that stood in the batch: what they cover and no newer mapping told again is swept.
+        """
         applied = Applied()
         moment = int(now.timestamp() * 1000)
         with self._write() as connection:
             commands = [e for e in batch if e.audience == "command"]
-            others = [e for e in batch if e.audience in ("person", "public")]
+            others = [e for e in batch if e.audience in ("person", "public", "clerk")]
             written = self._write_entries(connection, others, moment, applied)
             fresh = list(applied.inserted)
             # Links before notices: who is told is decided by the links that are open now.
+            for subject in sorted({getattr(item.payload, "subject", "") for item in commands} - {""}):
+                # In one order, so that no two workers wait for one another.
+                self._hold(connection, subject)
             for item in commands:
                 self._command(connection, item, moment, applied)
             self._count_facts(connection, written, {event.id for event in fresh}, policy)
             self._notify(connection, [event for event in fresh if not event.replay], policy, now, applied)
+            for replay in replays:
+                applied.results["swept"] += self._sweep(connection, replay)
+            newest: dict[str, int] = {}
+            for item in others:
+                newest[item.product] = max(item.read_at, newest.get(item.product, 0))
+            for product, at in sorted(newest.items()):
+                # At the end, and seldom: workers wait for one another at this row.
+                self._known(connection, product, at, every=1000)
         return applied
+
+    def _sweep(self, connection: Connection, replay: Replay) -> int:
+        """Remove what a replay did not tell again, and remember the range: a straggler must not bring it back."""
+        connection.execute(
+            self._upsert(t.replays)
+            .values(
+                product=replay.product,
+                epoch=replay.epoch,
+                raw_partition=replay.partition,
+                domain=replay.domain,
+                event_partition=replay.mark,
+                first=replay.first,
+                end=replay.end,
+                rev=replay.rev,
+            )
+            .on_conflict_do_nothing()
+        )
+        c = t.entries.c
+        found = connection.execute(
+            select(c.event_id, c.subject).where(
+                c.product == replay.product,
+                c.seq_epoch == replay.epoch,
+                c.raw_partition == replay.partition,
+                c.seq_offset >= replay.first,
+                c.seq_offset < replay.end,
+                c.rev < replay.rev,
+                c.type.like(f"hub.{replay.domain}.%"),
+            )
+        )
+        gone = [event_id for event_id, subject in found if replay.covers(subject)]
+        for start in range(0, len(gone), _CHUNK):
+            chunk = gone[start : start + _CHUNK]
+            connection.execute(delete(t.facts).where(t.facts.c.event_id.in_(chunk)))
+            connection.execute(delete(t.outbox).where(t.outbox.c.event_id.in_(chunk), t.outbox.c.state == "pending"))
+            connection.execute(delete(t.entries).where(t.entries.c.event_id.in_(chunk)))
+        return len(gone)
+
+    def _outdated(self, connection: Connection, batch: Sequence[StoredEvent]) -> set[str]:
+        """Find events of a mapping older than a replay of their records."""
+        r = t.replays.c
+        ranges = [
+            tuple(row)
+            for row in connection.execute(
+                select(r.product, r.epoch, r.raw_partition, r.domain, r.first, r.end, r.rev).where(
+                    r.product.in_({item.product for item in batch})
+                )
+            )
+        ]
+        return {
+            item.id
+            for item in batch
+            for product, epoch, partition, domain, first, end, rev in ranges
+            if (item.product, item.seq.epoch, item.partition) == (product, epoch, partition)
+            and first <= item.seq.offset < end
+            and item.rev < rev
+            and item.type.startswith(f"hub.{domain}.")
+        }
+
+    def in_range(self, product: str, epoch: int, partition: int, first: int, end: int) -> dict[str, tuple[int, str]]:
+        """Return revision and payload of every entry that came from a range of raw records, by event id."""
+        c = t.entries.c
+        with self._read() as connection:
+            rows = connection.execute(
+                select(c.event_id, c.rev, c.payload).where(
+                    c.product == product,
+                    c.seq_epoch == epoch,
+                    c.raw_partition == partition,
+                    c.seq_offset >= first,
+                    c.seq_offset < end,
+                )
+            )
+            return {event_id: (rev, payload) for event_id, rev, payload in rows}
 
     def _write_entries(
         self, connection: Connection, batch: Sequence[StoredEvent], moment: int, applied: Applied
@@ -204,7 +354,11 @@ class Store:
         }
         fresh: set[str] = set()
         written: dict[str, StoredEvent] = {}
+        outdated = self._outdated(connection, batch)
         for item in batch:
+            if item.id in outdated and item.id not in known:
+                applied.results["ignored"] += 1
+                continue
             rev, payload = known.get(item.id, (None, ""))
             if rev is None:
                 fresh.add(item.id)
@@ -213,7 +367,7 @@ class Store:
             elif item.rev > rev or (item.rev == rev and item.data != payload):
                 # The same fact, said better: its first place in the order is kept.
                 before = written.get(item.id)
-                written[item.id] = item if before is None else replace(item, seq=before.seq, read_at=before.read_at)
+                written[item.id] = item if before is None else item._replace(seq=before.seq, read_at=before.read_at)
                 applied.results["replaced"] += 1
             else:
                 applied.results["ignored"] += 1
@@ -234,8 +388,10 @@ class Store:
                 "seq_index": item.seq.item,
                 "rev": item.rev,
                 "payload": item.data,
+                "raw_partition": item.partition,
             }
-            for item in written.values()
+            # In one order, so that no two workers wait for one another.
+            for item in sorted(written.values(), key=lambda item: item.id)
         ]
         if rows:
             statement = self._upsert(t.entries)
@@ -302,12 +458,35 @@ class Store:
         applied.commands[kind] += 1
         if kind == "PreferencesChanged":
             self._prefer(connection, item)
+        elif kind == "LinkProposed":
+            self._propose(connection, item)
+        elif kind == "LinkDecided":
+            decided = connection.execute(
+                update(t.proposals)
+                .where(t.proposals.c.id == payload.proposal, t.proposals.c.state == "pending")
+                .values(
+                    state="accepted" if payload.accepted else "refused",
+                    reason=str(payload.reason),
+                    decided_at=moment,
+                    decided_by=payload.clerk,
+                )
+            )
+            if decided.rowcount == 0:
+                self._in_vain(connection, item)
         elif kind == "LinkRequested":
-            self._hold(connection, about)
             self._link(connection, item, moment)
             self._tell_links(connection, about, item.id, moment)
+            # Proven meanwhile, or by the decision that comes with this: a clerk need not look at it any more.
+            connection.execute(
+                update(t.proposals)
+                .where(
+                    t.proposals.c.subject == about,
+                    t.proposals.c.citizen == payload.citizen,
+                    t.proposals.c.state == "pending",
+                )
+                .values(state="linked", decided_at=moment)
+            )
         elif kind == "UnlinkRequested":
-            self._hold(connection, about)
             closed = connection.execute(
                 update(t.links)
                 .where(t.links.c.subject == about, t.links.c.citizen == payload.citizen, t.links.c.closed_at.is_(None))
@@ -316,9 +495,34 @@ class Store:
             if closed.rowcount:
                 self._tell_links(connection, about, item.id, moment)
             else:
-                connection.execute(
-                    update(t.commands).where(t.commands.c.event_id == item.id).values(result="nothing_to_do")
-                )
+                self._in_vain(connection, item)
+
+    def _in_vain(self, connection: Connection, item: StoredEvent) -> None:
+        connection.execute(update(t.commands).where(t.commands.c.event_id == item.id).values(result="nothing_to_do"))
+
+    def _propose(self, connection: Connection, item: StoredEvent) -> None:
+        payload: Any = item.payload
+        linked = select(t.links.c.id).where(
+            t.links.c.subject == payload.subject, t.links.c.citizen == payload.citizen, t.links.c.closed_at.is_(None)
+        )
+        if connection.execute(linked).first() is not None:
+            self._in_vain(connection, item)
+            return
+        connection.execute(
+            self._upsert(t.proposals)
+            .values(
+                id=payload.proposal,
+                subject=payload.subject,
+                citizen=payload.citizen,
+                role=str(payload.role),
+                scope=json.dumps(list(payload.scope)),
+                until=payload.until.isoformat() if payload.until is not None else None,
+                evidence=json.dumps([one.as_dict() for one in payload.evidence]),
+                asked_at=item.time,
+                state="pending",
+            )
+            .on_conflict_do_nothing()
+        )
 
     def _link(self, connection: Connection, item: StoredEvent, moment: int) -> None:
         payload: Any = item.payload
@@ -421,21 +625,39 @@ class Store:
     def _notify(
         self, connection: Connection, fresh: Sequence[StoredEvent], policy: Policy, now: datetime, applied: Applied
     ) -> None:
-        if not fresh:
+        for item, _, recipients in self._concerned(connection, fresh, now):
+            for row_id, topic, citizen, payload in policy.notices(item, recipients, now):
+                applied.notices += self._post(
+                    connection,
+                    row_id,
+                    channel="mail",
+                    topic=topic,
+                    citizen=citizen,
+                    subject=item.subject,
+                    event_id=item.id,
+                    payload=payload,
+                    moment=int(now.timestamp() * 1000),
+                )
+
+    def _concerned(
+        self, connection: Connection, events: Sequence[StoredEvent], now: datetime
+    ) -> Iterator[tuple[StoredEvent, list[str], list[tuple[str, str | None, frozenset[str]]]]]:
+        """Yield each event with the citizens whom it concerns, and with the wishes of those who have some."""
+        if not events:
             return
         today = now.astimezone(CITY).date().isoformat()
         by_subject: dict[str, list[str]] = {}
         linked = self._in(
             connection,
             t.links.c.subject,
-            sorted({e.subject for e in fresh if e.audience == "person"}),
+            sorted({e.subject for e in events if e.audience == "person"}),
             t.links.c.subject,
             t.links.c.citizen,
             where=and_(t.links.c.closed_at.is_(None), or_(t.links.c.until.is_(None), t.links.c.until >= today)),
         )
         for subject, citizen in linked:
             by_subject.setdefault(subject, []).append(citizen)
-        lines = sorted({line for e in fresh if e.audience == "public" for line in getattr(e.payload, "lines", ())})
+        lines = sorted({line for e in events if e.audience == "public" for line in getattr(e.payload, "lines", ())})
         by_line: dict[str, list[str]] = {}
         for line, citizen in self._in(connection, t.interest.c.line, lines, t.interest.c.line, t.interest.c.citizen):
             by_line.setdefault(line, []).append(citizen)
@@ -451,24 +673,25 @@ class Store:
                 t.preferences.c.topics,
             )
         }
-        for item in fresh:
+        for item in events:
             if item.audience == "person":
-                concerned = by_subject.get(item.subject, [])
+                concerned = sorted(by_subject.get(item.subject, []))
             else:
                 concerned = sorted({c for line in getattr(item.payload, "lines", ()) for c in by_line.get(line, [])})
-            recipients = [wishes[citizen] for citizen in sorted(concerned) if citizen in wishes]
-            for row_id, topic, citizen, payload in policy.notices(item, recipients, now):
-                applied.notices += self._post(
-                    connection,
-                    row_id,
-                    channel="mail",
-                    topic=topic,
-                    citizen=citizen,
-                    subject=item.subject,
-                    event_id=item.id,
-                    payload=payload,
-                    moment=int(now.timestamp() * 1000),
-                )
+            yield item, concerned, [wishes[citizen] for citizen in concerned if citizen in wishes]
+
+    def reach(self, events: Sequence[StoredEvent], policy: Policy, now: datetime) -> Reach:
+        """Tell whom events would concern if they were written now; nothing is."""
+        with self._read() as connection:
+            known = {name for (name,) in self._in(connection, t.entries.c.event_id, [e.id for e in events],
+                                                  t.entries.c.event_id)}  # fmt: skip
+            residents: set[str] = set()
+            notices = 0
+            for item, concerned, recipients in self._concerned(connection, events, now):
+                residents.update(concerned)
+                if item.id not in known:
+                    notices += len(list(policy.notices(item, recipients, now)))
+            return Reach(known, residents, notices)
 
     def _post(
         self,
@@ -599,6 +822,34 @@ class Store:
             )
             return [LinkShown(*row) for row in rows]
 
+    def proposals(self) -> list[Proposal]:
+        """Return the links that wait for a clerk, oldest first."""
+        p = t.proposals.c
+        with self._read() as connection:
+            rows = connection.execute(
+                select(p.id, p.subject, p.citizen, p.role, p.scope, p.until, p.evidence, p.asked_at)
+                .where(p.state == "pending")
+                .order_by(p.asked_at, p.id)
+            ).mappings()
+            return [
+                Proposal(**{**row, "scope": json.loads(row["scope"]), "evidence": json.loads(row["evidence"])})
+                for row in rows
+            ]
+
+    def unmatched(self) -> list[Unmatched]:
+        """Count the subjects that nobody is linked to, by product, oldest first."""
+        e = t.entries.c
+        linked = select(t.links.c.id).where(t.links.c.subject == e.subject, t.links.c.closed_at.is_(None)).exists()
+        oldest = func.min(e.recorded_at)
+        with self._read() as connection:
+            rows = connection.execute(
+                select(e.product, func.count(e.subject.distinct()), oldest)
+                .where(e.audience == "person", not_(linked))
+                .group_by(e.product)
+                .order_by(oldest)
+            )
+            return [Unmatched(*row) for row in rows]
+
     def account(self, citizen: str, today: date | None = None) -> list[Shown]:
         """Return every entry of the citizen's linked subjects, in the promised order per subject."""
         subjects = [link.subject for link in self.links_of(citizen, today)]
@@ -615,12 +866,16 @@ class Store:
                 )
         return found
 
-    def public_entries(self, type_prefix: str) -> list[Shown]:
-        """Return public entries of a domain, in order of `hub_seq`."""
+    def public_entries(self, types: Collection[str]) -> list[Shown]:
+        """Return the last entry of each public subject, of some types, unless it tells that the subject ended.
+
+        An event about something public tells all of it; one whose name ends with `Ended`,
+        `Removed` or `Deleted` tells that it is over.
+        """
+        e = t.entries.c
         with self._read() as connection:
             return self._shown(
-                connection,
-                and_(t.entries.c.type.startswith(type_prefix, autoescape=True), t.entries.c.audience == "public"),
+                connection, and_(e.type.in_([name for name in types if not _ends(name)]), _last_public(t.entries))
             )
 
     @staticmethod
@@ -645,6 +900,33 @@ class Store:
         )
         return [Shown(*row[:7], Seq(*row[7:10]), json.loads(row[10])) for row in rows]
 
+    def titles(self, catalogue: str, records: Collection[str]) -> dict[str, str]:
+        """Return the titles of a catalogue's records, by their number in it; what it does not know is left out.
+
+        `catalogue` is the product that tells of the catalogue.  Its identifiers differ in the number behind the
+        last colon only: so much of one is every other's.
+        """
+        e = t.entries.c
+        changed = "hub.library.CatalogueRecordChanged"
+        with self._read() as connection:
+            one = connection.execute(
+                select(e.subject)
+                .where(e.type == changed, e.product == catalogue)
+                .order_by(e.seq_epoch.desc(), e.seq_offset.desc(), e.seq_index.desc())
+                .limit(1)
+            ).scalar()
+            if one is None:
+                return {}
+            before = one[: one.rfind(":") + 1]
+            found: dict[str, str] = {}
+            subjects = sorted({f"{before}{number}" for number in records})
+            for start in range(0, len(subjects), _CHUNK):
+                known = and_(e.subject.in_(subjects[start : start + _CHUNK]), _last_public(t.entries))
+                for shown in self._shown(connection, known):
+                    if shown.type == changed and shown.payload["title"]:
+                        found[shown.payload["local_id"]] = shown.payload["title"]
+        return found
+
     def knows(self, citizen: str) -> bool:
         """Tell whether the citizen ever linked anything or said what to be told."""
         with self._read() as connection:
@@ -664,20 +946,21 @@ class Store:
     def polled(self, product: str, at: int) -> None:
         """Remember a good poll."""
         with self._write() as connection:
-            connection.execute(
-                self._upsert(t.sources)
-                .values(product=product, last_good_poll_at=at)
-                .on_conflict_do_update(index_elements=["product"], set_={"last_good_poll_at": at})
+            self._known(connection, product, at)
+
+    def _known(self, connection: Connection, product: str, at: int, every: int = 0) -> None:
+        connection.execute(
+            self._upsert(t.sources)
+            .values(product=product, known_at=at)
+            .on_conflict_do_update(
+                index_elements=["product"], set_={"known_at": at}, where=t.sources.c.known_at + every < at
             )
+        )
 
     def freshness(self) -> dict[str, int]:
-        """Return the moment up to which each product is known: its last good poll, or its last event."""
+        """Return the moment up to which each product is known: its last good poll, or its last event, to a second."""
         with self._read() as connection:
-            newest = select(t.entries.c.product, func.max(t.entries.c.read_at)).group_by(t.entries.c.product)
-            found: dict[str, int] = {row[0]: row[1] for row in connection.execute(newest)}
-            for product, at in connection.execute(select(t.sources)):
-                found[product] = max(at, found.get(product, 0))
-            return found
+            return {row.product: row.known_at for row in connection.execute(select(t.sources))}
 
     def facts(self, fact: str) -> list[tuple[str, str, str, int]]:
         """Count facts by period, place and kind."""
@@ -713,25 +996,58 @@ class Store:
                 ).scalar()
                 or 0
             )
+            totals["links to decide"] = (
+                connection.execute(
+                    select(func.count()).select_from(t.proposals).where(t.proposals.c.state == "pending")
+                ).scalar()
+                or 0
+            )
             return totals
 
     # -- retention and erasure ----------------------------------------------------------------------
 
     def purge(self, now: datetime, days: int = 90) -> int:
-        """Forget personal entries that nobody was ever linked to for so many days; return how many."""
+        """Forget what is so many days old: for clerks, personal and never linked, public and ended or outdone.
+
+        Return how many entries are gone.
+        """
         limit = int((now - timedelta(days=days)).timestamp() * 1000)
         ever = select(t.links.c.subject)
+        end = t.entries.alias("ends")
         with self._write() as connection:
+            said = connection.execute(select(t.entries.c.type).where(t.entries.c.audience == "public").distinct())
+            ended = select(end.c.subject).where(
+                end.c.type.in_([name for name in said.scalars() if _ends(name)]),
+                end.c.recorded_at < limit,
+                _last_public(end),
+            )
             gone = connection.execute(
                 delete(t.entries).where(
-                    t.entries.c.audience == "person",
-                    t.entries.c.recorded_at < limit,
-                    t.entries.c.subject.not_in(ever),
+                    or_(
+                        and_(
+                            t.entries.c.audience == "person",
+                            t.entries.c.recorded_at < limit,
+                            t.entries.c.subject.not_in(ever),
+                        ),
+                        and_(t.entries.c.audience == "clerk", t.entries.c.recorded_at < limit),
+                        and_(t.entries.c.audience == "public", t.entries.c.subject.in_(ended)),
+                        and_(
+                            t.entries.c.audience == "public",
+                            t.entries.c.recorded_at < limit,
+                            not_(_last_public(t.entries)),
+                        ),
+                    )
                 )
             )
             stale = int(now.timestamp() * 1000)
             connection.execute(delete(t.logins).where(t.logins.c.expires_at < stale))
             connection.execute(delete(t.sessions).where(t.sessions.c.expires_at < stale))
+            # What was decided stays, and by whom; what it was decided by does not.
+            connection.execute(
+                update(t.proposals)
+                .where(t.proposals.c.decided_at < limit, t.proposals.c.evidence != "[]")
+                .values(evidence="[]")
+            )
             # What was mailed is forgotten; that it was mailed stays, so that it is not mailed again.
             connection.execute(
                 update(t.outbox)
@@ -764,7 +1080,7 @@ class Store:
                 if connection.execute(others.limit(1)).first() is None:
                     mine = and_(t.entries.c.subject == subject, t.entries.c.audience == "person")
                     entries += connection.execute(delete(t.entries).where(mine)).rowcount
-            for table in (t.preferences, t.interest, t.logins, t.sessions):
+            for table in (t.preferences, t.interest, t.logins, t.sessions, t.proposals):
                 connection.execute(delete(table).where(table.c.citizen == citizen))
             connection.execute(
                 update(t.commands)
@@ -832,6 +1148,22 @@ class Store:
             connection.execute(delete(t.sessions).where(t.sessions.c.token_hash == _hash(token)))
 
 
+def _ends(name: str) -> bool:
+    """Tell whether an event of this type says that something is over."""
+    return name.endswith(("Ended", "Removed", "Deleted"))
+
+
+def _last_public(entries: FromClause) -> ColumnElement[bool]:
+    """Tell whether an entry is public, and the last of its subject."""
+    later = t.entries.alias("later")
+    e, o = entries.c, later.c
+    follows = tuple_(o.seq_epoch, o.seq_offset, o.seq_index) > tuple_(e.seq_epoch, e.seq_offset, e.seq_index)
+    # Not a parameter: only then is the index for public entries known to be enough.
+    public: ColumnElement[str] = literal_column("'public'")
+    same = and_(o.subject == e.subject, o.audience == public)
+    return and_(e.audience == public, not_(select(o.event_id).where(same, follows).exists()))
+
+
 def _refusal(error: OperationalError) -> str | None:
     """Return what has to be put right, if waiting does not; never the error's text, which may quote values."""
     state = getattr(error.orig, "sqlstate", None) or ""
@@ -841,6 +1173,15 @@ def _refusal(error: OperationalError) -> str | None:
     if state == "3D000" or ("database" in words and "does not exist" in words):
         return "there is no such database on the server; create it, or correct store.url"
     return None
+
+
+def _trouble(error: OperationalError) -> str:
+    """Name what waiting may end; never by the error's text, which may quote values."""
+    if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return "disk full"
+    if getattr(error.orig, "sqlstate", None) == "53100":
+        return "disk full"
+    return type(error.orig).__name__
 
 
 def _hash(token: str) -> str:

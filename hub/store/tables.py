@@ -33,8 +33,18 @@ entries = Table(
     Column("seq_index", Integer, nullable=False),
     Column("rev", Integer, nullable=False),
     Column("payload", Text, nullable=False),
+    Column("raw_partition", Integer, nullable=False, server_default="-1"),
+    Index("entries_by_address", "product", "seq_epoch", "raw_partition", "seq_offset"),
     Index("entries_by_subject", "subject", "seq_epoch", "seq_offset", "seq_index"),
     Index("entries_by_type", "type", "seq_epoch", "seq_offset", "seq_index"),
+    # Few among millions; it serves only those who write the word itself into their statement.
+    Index(
+        "entries_public",
+        "type",
+        "subject",
+        sqlite_where=text("audience = 'public'"),
+        postgresql_where=text("audience = 'public'"),
+    ),
 )
 
 commands = Table(
@@ -49,6 +59,7 @@ commands = Table(
     Column("read_at", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("result", String(20), nullable=False),
+    Index("commands_by_citizen", "citizen"),
 )
 
 links = Table(
@@ -73,6 +84,25 @@ links = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
     Index("links_by_citizen", "citizen"),
+)
+
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("subject", String(200), nullable=False),
+    Column("citizen", String(36), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("until", String(10)),
+    Column("evidence", Text, nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("reason", String(20)),
+    Column("decided_at", BigInteger),
+    Column("decided_by", String(80)),
+    Index("proposals_by_state", "state", "asked_at"),
+    Index("proposals_by_citizen", "citizen"),
 )
 
 subject_versions = Table(
@@ -121,6 +151,19 @@ outbox = Table(
     Index("outbox_due", "channel", "state", "position"),
 )
 
+replays = Table(
+    "replays",
+    metadata,
+    Column("product", String(60), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("raw_partition", Integer, primary_key=True),
+    Column("domain", String(60), primary_key=True),
+    Column("event_partition", Integer, primary_key=True),
+    Column("first", BigInteger, primary_key=True),
+    Column("end", BigInteger, primary_key=True),
+    Column("rev", Integer, nullable=False),
+)
+
 facts = Table(
     "facts",
     metadata,
@@ -137,7 +180,7 @@ sources = Table(
     "sources",
     metadata,
     Column("product", String(60), primary_key=True),
-    Column("last_good_poll_at", BigInteger, nullable=False),
+    Column("known_at", BigInteger, nullable=False),
 )
 
 logins = Table(

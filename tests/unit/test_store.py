@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,15 +15,28 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 
-from hub.model.event import StoredEvent
+from hub.model.errors import Transient
+from hub.model.event import Replay, StoredEvent
 from hub.model.record import Seq
 from hub.store import Store
-from hub.store.tables import metadata
-from schemas.models.citizen_portal import LinkRequested, PreferencesChanged, Role, UnlinkRequested
+from hub.store.tables import metadata, proposals
+from schemas.models.citizen_portal import (
+    Agreement,
+    Claim,
+    Compared,
+    DecisionReason,
+    LinkDecided,
+    LinkProposed,
+    LinkRequested,
+    PreferencesChanged,
+    Role,
+    UnlinkRequested,
+)
+from schemas.models.civil_registry import DeathPublished
 from schemas.models.library import LoanReturned, LoanStarted
-from schemas.models.transport import DisruptionPublished
+from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
 ANNE, MARC = "0" * 8 + "-0000-4000-8000-" + "0" * 12, "1" * 8 + "-0000-4000-8000-" + "0" * 12
@@ -54,10 +66,23 @@ class Branches(Policy):
         return ("loan", "2026-03", payload.branch, "LIVRE") if isinstance(payload, LoanStarted) else None
 
 
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=BOTH)
+def database(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Return what gives the URL of an empty database, on either server."""
+    if request.param == "sqlite":
+        folders: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+        return lambda: f"sqlite:///{folders.mktemp('store')}/hub.sqlite"
+    fresh: Callable[[], str] = request.getfixturevalue("fresh_postgres")
+    return fresh
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(database: Callable[[], str]) -> Iterator[Store]:
     """Make an empty database."""
-    made = Store(f"sqlite:///{tmp_path}/hub.sqlite")
+    made = Store(database())
     made.migrate()
     yield made
     made.close()
@@ -101,6 +126,89 @@ def test_a_link_shows_history_at_once_and_its_end_hides_it(store: Store) -> None
     store.project([unlink(3, ANNE, "ils_di:7")], Policy(), NOW)
     assert store.account(ANNE) == []
     assert store.linked_subjects("ils_di") == []
+
+
+def proposed(number: int, citizen: str, subject: str, name: str = "p1") -> StoredEvent:
+    """Make a proposal of a link."""
+    compared = Compared(what=Claim.SEX, agreement=Agreement.UNKNOWN, account="", record="F")
+    payload = LinkProposed(citizen=citizen, subject=subject, role=Role.SELF, proposal=name, evidence=(compared,))
+    return event(number, payload, f"publik:{citizen}", product="publik")
+
+
+def decided(number: int, citizen: str, *, accepted: bool, name: str = "p1") -> StoredEvent:
+    """Make a clerk's decision."""
+    reason = DecisionReason.PROVEN if accepted else DecisionReason.SOMEBODY_ELSE
+    payload = LinkDecided(
+        citizen=citizen, subject="ils_di:7", proposal=name, accepted=accepted, reason=reason, clerk="desk"
+    )
+    return event(number, payload, f"publik:{citizen}", product="publik")
+
+
+def test_a_proposed_link_shows_nothing_until_it_is_decided(store: Store) -> None:
+    """It waits with its evidence; accepted, its request makes the link as any other does."""
+    store.project([event(1, LoanStarted(item_id="i"), "ils_di:7"), proposed(2, ANNE, "ils_di:7")], Policy(), NOW)
+    (waiting,) = store.proposals()
+    assert (waiting.id, waiting.subject, waiting.citizen, waiting.role) == ("p1", "ils_di:7", ANNE, "SELF")
+    assert [one["what"] for one in waiting.evidence] == ["SEX"]
+    assert store.account(ANNE) == store.links_of(ANNE) == []
+    assert store.linked_subjects("ils_di") == []
+    store.project([decided(3, ANNE, accepted=True), link(4, ANNE, "ils_di:7")], Policy(), NOW)
+    assert store.proposals() == []
+    assert [shown.event_id for shown in store.account(ANNE)] == ["event-1"]
+
+
+def test_a_refused_link_is_never_made_by_what_comes_again(store: Store) -> None:
+    """Neither the proposal told again nor a second decision changes what was decided."""
+    refused = [proposed(1, ANNE, "ils_di:7"), decided(2, ANNE, accepted=False)]
+    store.project(refused, Policy(), NOW)
+    store.project([*refused, decided(3, ANNE, accepted=True)], Policy(), NOW)
+    assert store.proposals() == store.links_of(ANNE) == []
+
+
+def test_what_is_proven_meanwhile_waits_for_nobody(store: Store) -> None:
+    """And what is linked already is not proposed."""
+    store.project([proposed(1, ANNE, "ils_di:7"), proposed(2, MARC, "ils_di:7", "p2")], Policy(), NOW)
+    store.project([link(3, ANNE, "ils_di:7"), proposed(4, ANNE, "ils_di:7", "p3")], Policy(), NOW)
+    assert [waiting.id for waiting in store.proposals()] == ["p2"]
+
+
+def test_what_a_decision_was_made_by_is_forgotten_and_an_erased_citizen_s_is_gone(store: Store) -> None:
+    """Evidence is personal: it stays as long as somebody has to decide, and the term after."""
+    batch = [proposed(1, ANNE, "ils_di:7"), decided(2, ANNE, accepted=False), proposed(3, MARC, "ils_di:8", "p2")]
+    store.project(batch, Policy(), NOW)
+    store.purge(NOW + timedelta(days=91))
+
+    def kept() -> list[tuple[str, bool]]:
+        with store._read() as connection:
+            return [(name, text != "[]") for name, text in connection.execute(text_of_proposals)]
+
+    text_of_proposals = select(proposals.c.id, proposals.c.evidence).order_by(proposals.c.id)
+    assert kept() == [("p1", False), ("p2", True)]
+    store.erase(MARC, NOW)
+    assert kept() == [("p1", False)]
+
+
+def test_what_nobody_is_linked_to_is_counted_with_its_age(store: Store) -> None:
+    """By product, oldest first; what is linked, public or for clerks is not of it."""
+    early = NOW - timedelta(days=3)
+    store.project([event(1, LoanStarted(item_id="i"), "koha:1", product="koha")], Policy(), early)
+    batch = [event(number, LoanStarted(item_id=str(number)), f"ils_di:{number % 3}") for number in range(2, 8)]
+    disruption = event(9, DisruptionPublished(disruption_id="d"), "m:d", product="metromobilite")
+    store.project([*batch, disruption, link(10, ANNE, "ils_di:0")], Policy(), NOW)
+    found = [(one.product, one.subjects, one.oldest) for one in store.unmatched()]
+    assert found == [("koha", 1, int(early.timestamp() * 1000)), ("ils_di", 2, int(NOW.timestamp() * 1000))]
+
+
+def test_a_product_is_known_up_to_its_last_poll_or_its_newest_event(store: Store) -> None:
+    """Neither an older event nor an older poll takes that back."""
+    at = int(NOW.timestamp() * 1000)
+    loan = event(1, LoanStarted(item_id="i"), "ils_di:7")
+    store.project([loan, event(2, LoanStarted(item_id="j"), "ils_di:7")._replace(read_at=at - 5000)], Policy(), NOW)
+    assert store.freshness() == {"ils_di": at}
+    store.polled("ils_di", at + 5000)
+    store.project([event(3, LoanStarted(item_id="k"), "ils_di:7")], Policy(), NOW)
+    store.polled("ils_di", at)
+    assert store.freshness() == {"ils_di": at + 5000}
 
 
 def test_a_link_ends_with_its_last_day(store: Store) -> None:
@@ -160,7 +268,7 @@ def test_older_preferences_change_nothing(store: Store) -> None:
 def test_a_correction_keeps_the_first_place_also_within_a_batch(store: Store) -> None:
     """An intake that crashed says the same fact twice, at two offsets: the first is its place."""
     first = event(1, LoanStarted(item_id="wrong"), "ils_di:7")
-    again = replace(first, seq=Seq(1, 9, 0), rev=2, data='{"item_id": "right"}')
+    again = first._replace(seq=Seq(1, 9, 0), rev=2, data='{"item_id": "right"}')
     other = event(5, LoanReturned(), "ils_di:7")
     store.project([link(0, ANNE, "ils_di:7"), first, other, again], Policy(), NOW)
     assert [(shown.event_id, shown.seq.offset, shown.payload) for shown in store.account(ANNE)] == [
@@ -180,7 +288,7 @@ def test_a_corrected_mapping_moves_the_entry_and_its_fact(store: Store) -> None:
     assert [shown.event_id for shown in store.account(ANNE)] == ["event-1"]
 
 
-def test_erasure_leaves_nothing_that_names_the_citizen(store: Store, tmp_path: Path) -> None:
+def test_erasure_leaves_nothing_that_names_the_citizen(store: Store) -> None:
     """Rows go, the other parent keeps theirs, the new set of links is told, and no redelivery links again."""
     asked = [
         event(
@@ -203,7 +311,7 @@ def test_erasure_leaves_nothing_that_names_the_citizen(store: Store, tmp_path: P
         "chrono:E1": [MARC],
     }
     assert told["chrono:E1"]["version"] == 3
-    with create_engine(f"sqlite:///{tmp_path}/hub.sqlite").connect() as connection:
+    with create_engine(store.url).connect() as connection:
         dump = [str(row) for table in metadata.tables.values() for row in connection.execute(table.select())]
     assert not [row for row in dump if ANNE in row or "a@b.example" in row]
 
@@ -232,13 +340,11 @@ HISTORY = [
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(cuts=st.lists(st.integers(1, 7), max_size=4), back=st.lists(st.integers(0, 3), max_size=4))
-def test_redeliveries_change_nothing(
-    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], back: list[int]
-) -> None:
+def test_redeliveries_change_nothing(database: Callable[[], str], cuts: list[int], back: list[int]) -> None:
     """However a log is cut into batches and repeated from before a kill, the same stands in SQL."""
 
     def run(batches: Iterable[Sequence[StoredEvent]]) -> tuple[Any, ...]:
-        made = Store(f"sqlite:///{tmp_path_factory.mktemp('s')}/hub.sqlite")
+        made = Store(database())
         made.migrate()
         for batch in batches:
             made.project(batch, Policy(), NOW)
@@ -286,20 +392,127 @@ def test_unlinked_entries_are_forgotten(store: Store) -> None:
     assert {"event-2", "event-3"} == {row.id for row in store.stored()}
 
 
+def test_what_is_for_clerks_is_kept_for_a_while_and_shown_to_nobody_else(store: Store) -> None:
+    """It is in no account and no mail, not even of a citizen who is linked to its subject, and is then forgotten."""
+    death = "insee_deaths:20260301:38185:1"
+    wish = PreferencesChanged(citizen=ANNE, email="anne@exemple.invalid", topics=("library",), lines=(), language="fr")
+    store.project([event(1, wish, ANNE), link(2, ANNE, death)], Policy(), NOW)
+    store.project([event(3, DeathPublished(family_name="ESSAI"), death)], Policy(), NOW)
+    assert "event-3" in {row.id for row in store.stored()}
+    assert store.account(ANNE) == []
+    assert store.due("mail", 2**53, 10) == []
+    assert store.purge(NOW + timedelta(days=89)) == 0
+    assert store.purge(NOW + timedelta(days=91)) == 1
+
+
+TRAFFIC = [payload.TYPE for payload in (DisruptionPublished, DisruptionUpdated, DisruptionEnded)]
+DAY = timedelta(days=1)
+
+
+def test_only_what_stands_of_public_things_is_read(store: Store) -> None:
+    """One row for each that goes on, however often it was told; none for what ended, until it begins again."""
+    going, over = "metromobilite:1", "metromobilite:2"
+    store.project([event(1, DisruptionPublished(), going), event(2, DisruptionPublished(), over)], Policy(), NOW)
+    store.project([event(4, DisruptionUpdated(), going), event(3, DisruptionEnded(), over)], Policy(), NOW)
+    # One that came late is still not the last.
+    store.project([event(5, DisruptionUpdated(), going)._replace(seq=Seq(1, 3, 9))], Policy(), NOW)
+    assert [shown.event_id for shown in store.public_entries(TRAFFIC)] == ["event-4"]
+    assert store.public_entries(TRAFFIC[:1]) == []
+    store.project([event(6, DisruptionPublished(), over)._replace(seq=Seq(2, 0, 0))], Policy(), NOW)
+    assert [shown.event_id for shown in store.public_entries(TRAFFIC)] == ["event-4", "event-6"]
+
+
+def test_public_things_that_ended_are_forgotten(store: Store) -> None:
+    """All that was told of them goes after the time, of the others what is outdone; what stands stays however old."""
+    going, over, again = "metromobilite:1", "metromobilite:2", "metromobilite:3"
+    store.project(
+        [event(number, DisruptionPublished(), subject) for number, subject in enumerate((going, over, again), 1)],
+        Policy(),
+        NOW,
+    )
+    store.project([event(4, DisruptionEnded(), over), event(5, DisruptionEnded(), again)], Policy(), NOW + DAY)
+    store.project([event(6, DisruptionPublished(), again)], Policy(), NOW + DAY)
+    assert store.purge(NOW + 91 * DAY) == 2
+    assert store.purge(NOW + 92 * DAY) == 2
+    assert {row.id for row in store.stored()} == {"event-1", "event-6"}
+
+
 def test_a_second_start_migrates_nothing(store: Store) -> None:
     """Migrations run at every start."""
     store.migrate()
     assert store.counts()["entries"] == 0
 
 
-def test_the_migrations_make_the_tables_that_the_code_knows(store: Store, tmp_path: Path) -> None:
+def test_the_migrations_make_the_tables_that_the_code_knows(store: Store) -> None:
     """A change of `tables.py` needs a revision of its own."""
-    with create_engine(f"sqlite:///{tmp_path}/hub.sqlite").connect() as connection:
+    with create_engine(store.url).connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_several_processes_may_start_at_once(tmp_path: Path) -> None:
+def test_several_processes_may_start_at_once(database: Callable[[], str]) -> None:
     """One brings the tables, the others wait for it."""
-    program = f"from hub.store import Store; Store('sqlite:///{tmp_path}/hub.sqlite').migrate()"
+    url = database()
+    program = f"from hub.store import Store; Store({url!r}).migrate()"
     started = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(3)]
     assert [(one.communicate(timeout=60)[1], one.returncode) for one in started] == [(b"", 0)] * 3
+
+
+def replay(first: int, end: int, rev: int, product: str = "ils_di") -> Replay:
+    """Make the mark of a replay that covers the subjects whose names end in an even digit."""
+    return Replay(product, 1, 0, first, end, rev, "library", lambda subject: int(subject[-1]) % 2 == 0, 0)
+
+
+def test_a_replay_sweeps_what_was_not_told_again_and_keeps_it_away(store: Store) -> None:
+    """What the corrected mapping does not give goes, with what was counted of it; a straggler cannot bring it back."""
+    made = [event(n, LoanStarted(item_id=str(n)), f"ils_di:{n}")._replace(partition=0) for n in range(6)]
+    store.project(made, Policy(), NOW)
+    again = made[2]._replace(rev=2, replay=True)
+    applied = store.project([again], Policy(), NOW, [replay(2, 5, 2)])
+    assert applied.results == {"replaced": 1, "swept": 1}
+    left = {row.subject for row in store.stored()}
+    assert left == {f"ils_di:{n}" for n in (0, 1, 2, 3, 5)}
+    assert sum(count for *_, count in store.facts("loan")) == 5
+    assert store.project([made[4]], Policy(), NOW).results == {"ignored": 1}
+    assert {row.subject for row in store.stored()} == left
+    assert store.project([made[4]._replace(rev=2)], Policy(), NOW).results == {"inserted": 1}
+    assert store.project([], Policy(), NOW, [replay(2, 5, 2)]).results == {"swept": 0}
+
+
+def test_two_workers_at_once_lose_nothing_and_double_nothing(store: Store) -> None:
+    """The same subjects from two sides, some of it twice: every row once, and each subject's versions in a row."""
+    citizens = [f"{n:08d}-0000-4000-8000-000000000000" for n in range(6)]
+    links = [link(n, citizens[n % 6], f"ils_di:{n % 4}") for n in range(48)]
+    loans = [event(100 + n, LoanStarted(item_id=str(n)), f"ils_di:{n % 4}") for n in range(48)]
+    failures: list[BaseException] = []
+
+    def work(batches: Sequence[Sequence[StoredEvent]]) -> None:
+        try:
+            for batch in batches:
+                for _ in range(20):
+                    try:
+                        store.project(batch, Policy(), NOW)
+                    except Transient:
+                        continue
+                    break
+                else:
+                    raise AssertionError("twenty times in vain")
+        except BaseException as error:
+            failures.append(error)
+
+    one = [links[n : n + 6] + loans[n : n + 6] for n in range(0, 30, 6)]
+    two = [[*reversed(loans[n : n + 6]), *reversed(links[n : n + 6])] for n in range(18, 48, 6)]
+    threads = [threading.Thread(target=work, args=(batches,)) for batches in (one, two, list(reversed(two)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    stored = [row.id for row in store.stored()]
+    assert sorted(stored) == sorted({item.id for item in (*links, *loans)})
+    told = [(row.subject, row.payload) for row in store.due("identity", 2**53, 999)]
+    for subject in {subject for subject, _ in told}:
+        versions = [payload["version"] for about, payload in told if about == subject]
+        assert versions == list(range(1, len(versions) + 1))
+        (last,) = [payload for about, payload in told if about == subject and payload["version"] == len(versions)]
+        asked = {item.payload.citizen for item in links if item.payload.subject == subject}  # type: ignore[attr-defined]
+        assert {one["citizen"] for one in last["links"]} == asked
