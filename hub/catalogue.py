@@ -7,7 +7,7 @@ with its path, the key and the remedy, before anything runs.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +20,8 @@ from hub.avro.codec import Schemas
 from hub.avro.lock import Locked, key, read
 from hub.avro.parse import BrokenSchema, Version, parse
 from hub.model.connector import Connector, Feed, Manifest
+from hub.model.errors import Rejected
+from hub.pipeline.decode import DECODERS
 
 ROOT = Path(__file__).resolve().parent.parent
 """Where the packages `connectors`, `streams` and `schemas` lie beside `hub`."""
@@ -74,6 +76,19 @@ def schemas() -> Schemas:
 def folder(connector: Connector) -> Path:
     """Return the connector's folder."""
     return ROOT / "connectors" / "sources" / connector.domain / connector.product
+
+
+def good_samples(connector: Connector, feed: Feed) -> Iterator[Any]:
+    """Yield the feed's samples that its model takes, decoded."""
+    for path in sorted((folder(connector) / "samples" / feed.name).glob("*")):
+        if path.name.endswith((".previous.json", ".md")):
+            continue
+        try:
+            document = DECODERS[feed.manifest.content_type](path.read_bytes())
+            feed.model.model_validate(document)
+        except (Rejected, ValidationError):
+            continue
+        yield document
 
 
 def load(path: Path) -> Connector:

@@ -71,6 +71,15 @@ class Store(_Section):
         return value
 
 
+class Blobs(_Section):
+    """What is too large for Kafka: large attachments, and records that are set aside as `too_large`."""
+
+    folder: Path = Path(".hub/data/blobs")
+    """Files named by their SHA-256; machines that run intake share it. They are as personal as raw records."""
+    days: int = Field(default=90, ge=7)
+    """How long each is kept after it was last said; a raw record that names it lives 7 days."""
+
+
 class Web(_Section):
     """The web role."""
 
@@ -135,12 +144,12 @@ class Workers(_Section):
 class Credential(_Section):
     """How the hub shows who it is at a vendor."""
 
-    kind: Literal["oauth2", "basic", "bearer"]
-    """OAuth2 client credentials, HTTP Basic, or a fixed token."""
+    kind: Literal["oauth2", "basic", "bearer", "signed_query"]
+    """OAuth2 client credentials, HTTP Basic, a fixed token, or Publik's signature of the query."""
     secret_file: Path
     """File with the secret."""
     client_id: str = ""
-    """Client id or user name."""
+    """Client id, user name, or `orig` of a signed query."""
     token_url: str = ""
     """Token endpoint, absolute."""
     scope: str = ""
@@ -148,7 +157,12 @@ class Credential(_Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        needed = {"oauth2": ("client_id", "token_url"), "basic": ("client_id",), "bearer": ()}[self.kind]
+        needed = {
+            "oauth2": ("client_id", "token_url"),
+            "basic": ("client_id",),
+            "bearer": (),
+            "signed_query": ("client_id",),
+        }[self.kind]
         missing = [name for name in needed if not getattr(self, name)]
         if missing:
             raise ValueError(f"{self.kind} needs {' and '.join(missing)}; add it")
@@ -183,6 +197,8 @@ class Settings(_Section):
     """Kafka."""
     store: Store = Store()
     """Database."""
+    blobs: Blobs = Blobs()
+    """What is too large for Kafka."""
     web: Web = Web()
     """Web role."""
     telemetry: Telemetry = Telemetry()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,7 +22,11 @@ class Turns(Protocol):
     """What a repeating thread tells about itself."""
 
     def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
-        """Tell of a failed turn and of the wait before the next."""
+        """Tell of a failed turn, and for how many seconds no turn has been good."""
+        ...
+
+    def back(self, name: str) -> None:
+        """Tell of a good turn after failed ones."""
         ...
 
     def broken(self, name: str, error: BaseException) -> None:
@@ -41,17 +46,21 @@ class Repeating(threading.Thread):
 
     def run(self) -> None:
         """Repeat until halted; a defect of one turn does not end the others."""
-        failures = 0
+        failures, since = 0, time.monotonic()
         while not self._halt.is_set():
+            if not failures:
+                since = time.monotonic()
             try:
                 rest = self._turn(self._halt)
+                if failures:
+                    self._turns.back(self.name)
                 failures = 0
             except Halted:
                 break
             except Transient as error:
                 failures += 1
                 rest = back_off(failures, error.retry_after)
-                self._turns.away(self.name, error.reason, rest, failures)
+                self._turns.away(self.name, error.reason, max(time.monotonic() - since, 0.001), failures)
             except Exception as error:
                 failures += 1
                 rest = back_off(failures, None)

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 import httpx
 
+from hub.intake.folder import Folder
 from hub.model.connector import Connector
-from hub.model.errors import Transient
+from hub.model.errors import Denied, Transient
 from hub.model.intake import (
     Answer,
     Checkpoint,
@@ -22,6 +23,7 @@ from hub.model.intake import (
     Emit,
     Get,
     Intake,
+    Keep,
     Patch,
     Post,
     Request,
@@ -31,6 +33,8 @@ from hub.model.intake import (
 
 METHODS: Mapping[type[Request], str] = {Get: "GET", Post: "POST", Patch: "PATCH", Delete: "DELETE"}
 LARGEST_ANSWER = 16 * 1024 * 1024
+TOO_LARGE = 413
+"""Status by which a source hears of an answer that was not read to its end."""
 
 
 class Ports(Protocol):
@@ -40,12 +44,24 @@ class Ports(Protocol):
         """Write a raw record; return once the broker has acknowledged it, raise `Transient` else."""
         ...
 
+    def keep(self, data: bytes) -> str:
+        """Keep bytes beside Kafka; return their SHA-256 once they are safe, raise `Transient` else."""
+        ...
+
     def subjects(self, product: str) -> list[str]:
         """Return the linked subject ids of a product, without prefix, sorted."""
         ...
 
     def checkpoint(self, product: str, cursor: Mapping[str, Any]) -> None:
         """Keep the cursor; return once it is safe."""
+        ...
+
+
+class Asked(Protocol):
+    """Whoever is asked."""
+
+    def ask(self, request: Request) -> Answer:
+        """Send a request; raise `Transient` for whatever time may heal, `Denied` for refused credentials."""
         ...
 
 
@@ -69,6 +85,7 @@ class Vendor:
             timeout=httpx.Timeout(30, connect=5),
             headers={"User-Agent": user_agent},
             transport=transport,
+            mounts={"file://": Folder()},
             follow_redirects=False,
         )
         self._credentials = credentials
@@ -82,7 +99,7 @@ class Vendor:
         self._client.close()
 
     def ask(self, request: Request) -> Answer:
-        """Send a request; raise `Transient` for whatever time may heal."""
+        """Send a request; raise `Transient` for whatever time may heal, `Denied` for refused credentials."""
         wait = self._next - self._clock()
         if wait > 0:
             self._sleep(wait)
@@ -97,6 +114,7 @@ class Vendor:
                 params=request.params,
                 headers=request.headers,
                 json=request.body,
+                content=request.content,
                 auth=auth,
             ) as response:
                 status = response.status_code
@@ -106,37 +124,47 @@ class Vendor:
                 for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > LARGEST_ANSWER:
-                        raise Transient("answer too large")
+                        # Asked again it would be as large: the source goes on without it.
+                        status, body = TOO_LARGE, bytearray()
+                        break
         except httpx.HTTPError as error:
             raise Transient(type(error).__name__) from None
         if status in (401, 403):
-            raise Transient(f"status {status}: check the credentials")
+            raise Denied(f"status {status}: check the credentials")
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(status, headers, bytes(body), started)
 
 
-def drive(connector: Connector, source: Intake, vendor: Vendor, ports: Ports) -> int:
+def drive(connector: Connector, source: Intake, vendor: Asked, ports: Ports) -> int:
     """Run one poll to its end; return how many records were written."""
     written = 0
     product = connector.product
     try:
         wish = next(source)
         while True:
+            try:
+                answer = _carry_out(wish, product, vendor, ports)
+            except Denied as error:
+                # Its other credentials may be good: the source says whether there are any.
+                wish = source.throw(error)
+                continue
             if isinstance(wish, Emit):
                 written += 1
-            wish = source.send(_carry_out(wish, product, vendor, ports))
+            wish = source.send(answer)
     except StopIteration:
         return written
     finally:
         source.close()
 
 
-def _carry_out(wish: Wish, product: str, vendor: Vendor, ports: Ports) -> Any:
+def _carry_out(wish: Wish, product: str, vendor: Asked, ports: Ports) -> Any:
     match wish:
         case Request():
             return vendor.ask(wish)
         case Emit():
             return ports.emit(product, wish)
+        case Keep():
+            return ports.keep(wish.data)
         case Subjects():
             return ports.subjects(wish.product)
         case Checkpoint():

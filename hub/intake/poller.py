@@ -1,4 +1,4 @@
-"""One product's polls: from cursor to cursor, and nothing written once the lease is given back."""
+"""One product's polls: from cursor to cursor, and nothing asked once the lease is given back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from hub.intake.driver import Ports, Vendor, drive
 from hub.model.connector import Connector
-from hub.model.intake import Emit
+from hub.model.intake import Answer, Emit, Request
 from hub.repeating import Halted
 
 
@@ -39,13 +39,18 @@ class Poller:
         """Poll once."""
         started = time.time_ns() // 1_000_000
         source = self._connector.poll(self._cursor, self._settings)  # type: ignore[misc] # only such are made pollers
-        written = drive(self._connector, source, self._vendor, _Leased(self, halt))
+        leased = _Leased(self, self._vendor, halt)
+        written = drive(self._connector, source, leased, leased)
         self._polled(self._connector.product, started, written)
         return self._pause
 
     def emit(self, product: str, wish: Emit) -> None:
         """Pass on."""
         self._ports.emit(product, wish)
+
+    def keep(self, data: bytes) -> str:
+        """Pass on."""
+        return self._ports.keep(data)
 
     def subjects(self, product: str) -> list[str]:
         """Pass on."""
@@ -58,15 +63,22 @@ class Poller:
 
 
 class _Leased:
-    """Refuses to act once the lease is given back: the next owner may have begun."""
+    """Asks for nothing more and moves no cursor once the lease is given back: the next owner may have begun.
 
-    def __init__(self, ports: Ports, halt: threading.Event) -> None:
+    What was answered before is still written: an answer behind one that was asked for later is recognised by
+    its moment, and one that nobody writes is lost.
+    """
+
+    def __init__(self, ports: Ports, vendor: Vendor, halt: threading.Event) -> None:
         self._ports = ports
+        self._vendor = vendor
         self._halt = halt
+        self.emit = ports.emit
+        self.keep = ports.keep
 
-    def emit(self, product: str, wish: Emit) -> None:
+    def ask(self, request: Request) -> Answer:
         self._check()
-        self._ports.emit(product, wish)
+        return self._vendor.ask(request)
 
     def subjects(self, product: str) -> list[str]:
         self._check()

@@ -61,7 +61,11 @@ def for_aiokafka(settings: Kafka) -> dict[str, Any]:
 
 def for_kafka_python(settings: Kafka) -> dict[str, Any]:
     """Return options of kafka-python's clients."""
-    options: dict[str, Any] = {"bootstrap_servers": settings.bootstrap.split(",")}
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap.split(","),
+        # Half a minute else: the last wait between two tries to connect would be as long as the broker was away.
+        "reconnect_backoff_max_ms": 1000,
+    }
     if settings.security_protocol == "SASL_SSL":
         options |= {
             "security_protocol": "SASL_SSL",

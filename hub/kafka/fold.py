@@ -36,6 +36,13 @@ class Reader:
             found = await consumer.end_offsets([TopicPartition(*tp) for tp in wanted])
             return {tp: found[tp] for tp in wanted}
 
+    async def begins(self, tps: Iterable[tuple[str, int]]) -> dict[Any, int]:
+        """Return the offsets of the first records that are still there."""
+        wanted = list(tps)
+        async with self._consumer() as consumer:
+            found = await consumer.beginning_offsets([TopicPartition(*tp) for tp in wanted])
+            return {tp: found[tp] for tp in wanted}
+
     async def partitions(self, topics: Iterable[str]) -> dict[str, int]:
         """Return the partition count of each topic; KeyError names one that does not exist."""
         admin = AIOKafkaAdminClient(**self._options)
@@ -51,11 +58,13 @@ class Reader:
             counts[topic] = len(found[topic]["partitions"])
         return counts
 
-    async def whole(self, tp: tuple[str, int], *, until: int | None = None) -> AsyncIterator[list[ConsumerRecord]]:
-        """Yield a partition from its start up to `until`, or to its end as it is now; an empty one is not read."""
+    async def whole(
+        self, tp: tuple[str, int], *, since: int = 0, until: int | None = None
+    ) -> AsyncIterator[list[ConsumerRecord]]:
+        """Yield a partition from its start, or from `since`, up to `until` or its end as it is now."""
         partition = TopicPartition(*tp)
         async with self._consumer() as consumer:
-            start = (await consumer.beginning_offsets([partition]))[partition]
+            start = max(since, (await consumer.beginning_offsets([partition]))[partition])
             end = (await consumer.end_offsets([partition]))[partition]
             if until is not None:
                 end = min(end, until)

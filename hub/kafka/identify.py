@@ -6,8 +6,9 @@ committed offset, then works off its backlog, whose announcements are owed, and 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -22,9 +23,11 @@ from hub.model.event import Payload
 from hub.model.record import Header, Seq
 from hub.pipeline.process import event_id
 from schemas.models.identity import LinkSet
-from streams.identify import concerned, relink
+from streams.identify import concerned, newer, relink
 
 CITY = ZoneInfo("Europe/Paris")
+KNOWN = 50_000
+"""Subjects whose links are kept decoded, those at work."""
 
 
 class Codec(Protocol):
@@ -57,15 +60,24 @@ class Identify:
     group = "hub.identify"
 
     def __init__(
-        self, domains: Sequence[str], codec: Codec, reader: Reader, producer: BatchProducer, watch: Deliveries
+        self,
+        domains: Sequence[str],
+        codec: Codec,
+        reader: Reader,
+        producer: BatchProducer,
+        watch: Deliveries,
+        withheld: Collection[str] = (),
     ) -> None:
-        """`domains` are those whose events are about persons."""
+        """`domains` are those whose events are about persons; events of the types `withheld` go to no citizen."""
         self.topics = [wire.IDENTITY_TOPIC, *(wire.event_topic(domain) for domain in domains)]
         self._codec = codec
         self._reader = reader
         self._producer = producer
         self._watch = watch
-        self._links: dict[Hashable, dict[bytes, LinkSet]] = {}
+        self._withheld = frozenset(withheld)
+        self._links: dict[Hashable, dict[bytes, bytes]] = {}
+        """What was last told of each subject, as it was told: a metropolis has a million, and few of them at work."""
+        self._known = lru_cache(maxsize=KNOWN)(self._decode)
 
     def lane(self, tp: TP) -> Hashable:
         """Let all topics share a lane by partition number: the same subject has the same number everywhere."""
@@ -85,17 +97,20 @@ class Identify:
 
     async def fold(self, lane: Hashable, committed: Mapping[TP, int]) -> None:
         """Learn the links that were announced before."""
-        numbers = {tp.topic for tp in committed}
-        links: dict[bytes, LinkSet] = {}
+        links: dict[bytes, bytes] = {}
         tp = TP(wire.IDENTITY_TOPIC, lane)
-        if tp.topic in numbers:
+        if tp in committed:
             async for records in self._reader.whole(tp, until=committed[tp]):
                 for record in records:
-                    told = self._read(tp, record)
-                    if told is not None:
-                        # An old version may stand after a newer one: a delivery that came again.
-                        links[record.key], _ = relink(links.get(record.key), told)
+                    told, before = record.value or b"", links.get(record.key)
+                    # An old version may stand after a newer one: a delivery that came again.
+                    if before is None or self._newer(tp, record, before):
+                        links[record.key] = told
         self._links[lane] = links
+
+    def held(self, lane: Hashable) -> bool:
+        """Never: nobody pauses this role."""
+        return False
 
     async def carry_out(self, lane: Hashable, batch: Batch) -> None:
         """Announce links that changed, then pass events on."""
@@ -107,34 +122,47 @@ class Identify:
                 for record in records:
                     told = self._read(tp, record)
                     if told is not None:
-                        links[record.key], messages = self._announce(links.get(record.key), told, record)
+                        known = self._set(links.get(record.key))
+                        if newer(known, told):
+                            links[record.key] = record.value
+                        messages = self._announce(known, told, record)
                         outputs.extend(messages)
                         announced += len(messages)
         for tp, records in batch.items():
             if not self.leading(tp):
                 for record in records:
                     before = len(outputs)
-                    outputs.extend(self._pass_on(links.get(record.key), record))
+                    outputs.extend(self._pass_on(self._set(links.get(record.key)), record))
                     delivered += len(outputs) - before
                     unlinked += before == len(outputs)
         await self._producer.write(outputs)
         self._watch.identified(delivered, unlinked, announced)
 
     def _read(self, tp: TP, record: ConsumerRecord) -> LinkSet | None:
-        try:
-            told = self._codec.decode(record.value or b"")
-        except Exception:
+        told = self._known(record.value or b"")
+        if told is None:
             # Nothing stops for one unreadable record of a topic that others can write to.
-            told = None
-        if isinstance(told, LinkSet):
-            return told
-        self._watch.unreadable(tp, record)
-        return None
+            self._watch.unreadable(tp, record)
+        return told
 
-    def _announce(self, known: LinkSet | None, told: LinkSet, record: ConsumerRecord) -> tuple[LinkSet, list[Message]]:
-        now, changes = relink(known, told)
+    def _decode(self, value: bytes) -> LinkSet | None:
+        try:
+            told = self._codec.decode(value)
+        except Exception:
+            return None
+        return told if isinstance(told, LinkSet) else None
+
+    def _set(self, value: bytes | None) -> LinkSet | None:
+        return None if value is None else self._known(value)
+
+    def _newer(self, tp: TP, record: ConsumerRecord, before: bytes) -> bool:
+        told, known = self._read(tp, record), self._known(before)
+        return told is not None and newer(known, told)
+
+    def _announce(self, known: LinkSet | None, told: LinkSet, record: ConsumerRecord) -> list[Message]:
+        changes = relink(known, told)
         moment = _moment(record)
-        return now, [
+        return [
             Message(
                 wire.CITIZEN_TOPIC,
                 change.citizen.encode(),
@@ -159,7 +187,7 @@ class Identify:
         ]
 
     def _pass_on(self, links: LinkSet | None, record: ConsumerRecord) -> Iterator[Message]:
-        if links is None:
+        if links is None or wire.header(record, "ce_type") in self._withheld:
             return
         for link in concerned(links, _day(record)):
             yield Message(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -14,9 +13,10 @@ from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from hub.kafka import wire
+from hub.kafka.produce import partition_of
 from hub.kafka.worker import Batch
 from hub.model.errors import Rejected, Transient
-from hub.model.event import StoredEvent
+from hub.model.event import Event, Payload, Replay, StoredEvent
 from hub.model.record import Header, Seq
 from hub.repeating import back_off
 
@@ -50,7 +50,7 @@ class Project:
         self,
         domains: Sequence[str],
         decoder: Decoder,
-        write: Callable[[Sequence[StoredEvent]], None],
+        write: Callable[[Sequence[StoredEvent], Sequence[Replay]], None],
         watch: Projections,
         declare: Callable[[str | None], None],
     ) -> None:
@@ -78,20 +78,27 @@ class Project:
     async def fold(self, lane: Hashable, committed: Mapping[TP, int]) -> None:
         """Fold nothing: SQL is the state."""
 
+    def held(self, lane: Hashable) -> bool:
+        """Never: nobody pauses this role."""
+        return False
+
     async def carry_out(self, lane: Hashable, batch: Batch) -> None:
         """Write a batch; wait for a database that is away, in order and without end."""
-        events = []
+        events: list[StoredEvent] = []
+        replays: list[Replay] = []
         for tp, records in sorted(batch.items(), key=lambda item: not self.leading(item[0])):
             for record in records:
-                event = self._read(tp, record)
-                if event is not None:
-                    events.append(event)
-        if not events:
+                found = self._read(tp, record)
+                if isinstance(found, Replay):
+                    replays.append(found)
+                elif found is not None:
+                    events.append(found)
+        if not events and not replays:
             return
         failures, since = 0, time.monotonic()
         while True:
             try:
-                await asyncio.to_thread(self._write, events)
+                await asyncio.to_thread(self._write, events, replays)
             except Transient as error:
                 failures += 1
                 self._declare("database")
@@ -103,24 +110,27 @@ class Project:
                     self._watch.database_away(0.0, "")
                 return
 
-    def _read(self, tp: TP, record: ConsumerRecord) -> StoredEvent | None:
+    def _read(self, tp: TP, record: ConsumerRecord) -> StoredEvent | Replay | None:
         headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
         try:
             payload = self._decoder.decode(record.value or b"")
+            if payload.AUDIENCE == "control":
+                return _replay(payload)
             moment = datetime.fromisoformat(headers["ce_time"])
             return StoredEvent(
-                id=headers["ce_id"],
-                type=payload.TYPE,
-                subject=headers["ce_subject"],
-                product=headers[Header.PRODUCT],
-                audience=payload.AUDIENCE,
-                time=wire.milliseconds(moment),
-                read_at=int(headers[Header.READ_AT]),
-                seq=Seq.parse(headers[Header.SEQ]),
-                rev=int(headers[Header.REV]),
-                payload=payload,
-                data=json.dumps(plain(payload), ensure_ascii=False),
-                replay=Header.REPLAY in headers,
+                headers["ce_id"],
+                payload.TYPE,
+                headers["ce_subject"],
+                headers[Header.PRODUCT],
+                payload.AUDIENCE,
+                wire.milliseconds(moment),
+                int(headers[Header.READ_AT]),
+                Seq.parse(headers[Header.SEQ]),
+                int(headers[Header.REV]),
+                payload,
+                as_json(payload),
+                int(headers.get(Header.PARTITION, -1)),
+                Header.REPLAY in headers,
             )
         except (Rejected, KeyError, ValueError, TypeError):
             # Someone else wrote to our topic. Nothing stops for it, and it is told where it lies.
@@ -128,9 +138,42 @@ class Project:
             return None
 
 
-def plain(payload: Any) -> dict[str, Any]:
-    """Turn a canonical payload into JSON values: instants in RFC 3339, days in ISO."""
-    return {field.name: _value(getattr(payload, field.name)) for field in dataclasses.fields(payload)}
+def _replay(mark: Any) -> Replay:
+    number, count = mark.event_partition, mark.event_partitions
+    return Replay(
+        product=mark.product,
+        epoch=mark.epoch,
+        partition=mark.raw_partition,
+        first=mark.first,
+        end=mark.end,
+        rev=mark.rev,
+        domain=mark.domain,
+        covers=lambda subject: partition_of(subject.encode(), count) == number,
+        mark=number,
+    )
+
+
+def to_store(event: Event) -> StoredEvent:
+    """Turn an event that was not written into what the database would be given."""
+    return StoredEvent(
+        id=event.id,
+        type=event.type,
+        subject=event.subject,
+        product=event.product,
+        audience=event.payload.AUDIENCE,
+        time=wire.milliseconds(event.time),
+        read_at=event.read_at,
+        seq=event.seq,
+        rev=event.rev,
+        payload=event.payload,
+        data=as_json(event.payload),
+        partition=event.partition,
+    )
+
+
+def as_json(payload: Payload) -> str:
+    """Write a canonical payload as JSON: instants in RFC 3339, days in ISO."""
+    return _JSON.encode(payload.as_dict())
 
 
 def _value(value: Any) -> Any:
@@ -138,6 +181,7 @@ def _value(value: Any) -> Any:
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, tuple | list):
-        return [_value(item) for item in value]
-    return value
+    raise TypeError
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, default=_value)

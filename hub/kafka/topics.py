@@ -6,21 +6,13 @@ consumer ever has to guess where to begin.
 
 from __future__ import annotations
 
-import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata, TopicPartition
+from typing import NamedTuple
 
 from hub.kafka import wire
-
-PATIENCE = 30.0
-"""Seconds for which a broker may be busy with itself: a new cluster has no group coordinator yet."""
 
 
 class Desired(NamedTuple):
@@ -29,6 +21,7 @@ class Desired(NamedTuple):
     name: str
     partitions: int
     config: Mapping[str, str]
+    copies: int
 
 
 class Actual(NamedTuple):
@@ -36,6 +29,8 @@ class Actual(NamedTuple):
 
     partitions: int
     config: Mapping[str, str]
+    copies: int
+    """Of the partition that has the fewest."""
 
 
 class Step(NamedTuple):
@@ -61,16 +56,39 @@ class Plan:
         return self.epochs.get(product, 1)
 
 
-def read(path: Path, size: str, products: Iterable[str], domains: Iterable[str], person_domains: Iterable[str]) -> Plan:
-    """Read the file for a size of town; ValueError names what is missing in it."""
+class Lost(NamedTuple):
+    """Records that were deleted before a group has read them: offsets `first` to `end` - 1."""
+
+    group: str
+    topic: str
+    partition: int
+    first: int
+    end: int
+
+
+class Busy(Exception):
+    """A group is at work: the broker lets nobody else set its offsets."""
+
+
+def read(
+    path: Path,
+    size: str,
+    copies: int,
+    products: Iterable[str],
+    domains: Iterable[str],
+    person_domains: Iterable[str],
+) -> Plan:
+    """Read the file for a size of town and copies of each topic; ValueError names what is missing in it."""
     document = tomllib.loads(path.read_text("utf-8"))
     try:
         count = int(document["partitions"][size])
         kinds = document["kinds"]
         topics: dict[str, Desired] = {}
+        # "Acknowledged by all" means by those in sync, which may be one that then burns down.
+        safe = {"min.insync.replicas": str(copies - 1)} if copies > 2 else {}
 
         def add(name: str, kind: str) -> None:
-            topics[name] = Desired(name, count, kinds[kind])
+            topics[name] = Desired(name, count, {**kinds[kind], **safe}, copies)
 
         for product in sorted(products):
             add(wire.raw_topic(product), "raw")
@@ -81,6 +99,7 @@ def read(path: Path, size: str, products: Iterable[str], domains: Iterable[str],
         add(wire.IDENTITY_TOPIC, "links")
         add(wire.CITIZEN_TOPIC, "citizen")
         add(wire.CURSOR_TOPIC, "cursor")
+        add(wire.SWITCH_TOPIC, "switch")
     except KeyError as error:
         raise ValueError(f"{path}: {error.args[0]}: missing; add it") from None
     events = tuple(wire.event_topic(domain) for domain in sorted(domains))
@@ -95,6 +114,7 @@ def read(path: Path, size: str, products: Iterable[str], domains: Iterable[str],
 def steps(plan: Plan, actual: Mapping[str, Actual], committed: Mapping[str, Iterable[tuple[str, int]]]) -> list[Step]:
     """Compare; `committed` gives each group's partitions that have an offset."""
     found: list[Step] = []
+    refused: set[str] = set()
     for name, topic in plan.topics.items():
         there = actual.get(name)
         if there is None:
@@ -108,98 +128,29 @@ def steps(plan: Plan, actual: Mapping[str, Actual], committed: Mapping[str, Iter
                     "reorder subjects; make a new topic and raise its epoch",
                 )
             )
+            refused.add(name)
         else:
             wrong = [key for key, value in topic.config.items() if there.config.get(key) != value]
             if wrong:
                 found.append(Step("configure", name, ", ".join(wrong)))
+            if there.copies < topic.copies:
+                found.append(
+                    Step(
+                        "refuse",
+                        name,
+                        f"has {there.copies} copies and should have {topic.copies}: add them with "
+                        "Kafka's kafka-reassign-partitions",
+                    )
+                )
     for group, names in plan.groups.items():
         known = set(committed.get(group, ()))
         missing = [
             (name, number)
             for name in names
+            if name not in refused
             for number in range(plan.topics[name].partitions)
             if (name, number) not in known
         ]
         if missing:
             found.append(Step("offsets", group, f"{len(missing)} partitions"))
     return found
-
-
-class Admin:
-    """Looks at the broker and carries steps out."""
-
-    def __init__(self, options: Mapping[str, Any], replication: int) -> None:
-        """`options` are kafka-python's connection settings."""
-        self._admin = KafkaAdminClient(**options)
-        self._replication = replication
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._admin.close()
-
-    def actual(self, names: Iterable[str]) -> dict[str, Actual]:
-        """Return those of the topics that exist."""
-        wanted = set(names)
-        described = self._admin.describe_topics(sorted(wanted & set(self._admin.list_topics())))
-        counts = {item["name"]: len(item["partitions"]) for item in described}
-        if not counts:
-            return {}
-        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(counts)]
-        configs = self._admin.describe_configs(resources)
-        values = configs.get("topic", {})
-        return {name: Actual(count, _plain(values.get(name, {}))) for name, count in counts.items()}
-
-    def committed(self, groups: Iterable[str]) -> dict[str, list[tuple[str, int]]]:
-        """Return the partitions for which each group has an offset."""
-        found: dict[str, list[tuple[str, int]]] = {}
-        for group in groups:
-            offsets = self._patiently(self._admin.list_group_offsets, {group: None}).get(group, {})
-            found[group] = [(tp.topic, tp.partition) for tp, at in offsets.items() if at.offset >= 0]
-        return found
-
-    def apply(self, plan: Plan, todo: Iterable[Step], committed: Mapping[str, Iterable[tuple[str, int]]]) -> None:
-        """Carry out every step but refusals."""
-        todo = list(todo)
-        new = [plan.topics[step.name] for step in todo if step.action == "create"]
-        if new:
-            self._admin.create_topics(
-                {
-                    topic.name: {
-                        "num_partitions": topic.partitions,
-                        "replication_factor": self._replication,
-                        "configs": dict(topic.config),
-                    }
-                    for topic in new
-                }
-            )
-        for step in todo:
-            if step.action == "configure":
-                self._admin.alter_configs(
-                    [ConfigResource(ConfigResourceType.TOPIC, step.name, dict(plan.topics[step.name].config))]
-                )
-        for step in todo:
-            if step.action == "offsets":
-                known = set(committed.get(step.name, ()))
-                first = {
-                    TopicPartition(name, number): OffsetAndMetadata(0, "", -1)
-                    for name in plan.groups[step.name]
-                    for number in range(plan.topics[name].partitions)
-                    if (name, number) not in known
-                }
-                self._patiently(self._admin.alter_group_offsets, step.name, first)
-
-    @staticmethod
-    def _patiently(ask: Callable[..., Any], *what: Any) -> Any:
-        """Repeat while the broker is busy with itself."""
-        limit = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return ask(*what)
-            except KafkaError as error:
-                if not getattr(error, "retriable", False) or time.monotonic() > limit:
-                    raise
-                time.sleep(0.1)
-
-
-def _plain(values: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    return {key: str(value["value"]) for key, value in values.items()}

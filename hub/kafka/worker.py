@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -39,9 +40,16 @@ LARGEST_BATCH = 4_000
 """Records in one batch at most: bounds memory and the work that a kill repeats."""
 LANE_BOUND = 8_000
 """Records that may wait in a lane before its partitions are paused."""
+GARBAGE = (100_000, 50, 50)
+"""Thresholds of the garbage collector.  A batch is tens of thousands of objects that live until it is written, none of
+them in a cycle: at the usual thresholds the collector walks over them again and again, for two fifths of the time."""
 COMMIT_SECONDS = 0.5
 DRAIN_SECONDS = 8.0
 """How long a stop or a revoke waits for the batches at work."""
+HELD_SECONDS = 0.25
+"""How often a lane that is held looks whether it may go on."""
+MOST_SEEKS = 10
+"""How often a record that was jumped over is asked for again before it counts as gone."""
 STALLED_SECONDS = 60.0
 """How long a batch may take without a word before the process is called stalled."""
 
@@ -77,8 +85,15 @@ class Work(Protocol):
         """Build the lane's state from its topics; called at every assignment, before its first batch."""
         ...
 
+    def held(self, lane: Hashable) -> bool:
+        """Tell whether the lane may not go on for now; nothing of it is decided or committed meanwhile."""
+        ...
+
     async def carry_out(self, lane: Hashable, batch: Batch) -> None:
-        """Do all that the batch causes; return once nothing of it can be lost."""
+        """Do all that the batch causes; return once nothing of it can be lost.
+
+        Raise `Held` before anything of it was written to have it done again once the lane is not held any more.
+        """
         ...
 
 
@@ -93,9 +108,24 @@ class Watch(Protocol):
         """Tell how far a partition is, in records and in seconds."""
         ...
 
+    def released(self, tp: TP) -> None:
+        """Tell that a partition that was told of is another worker's from here on."""
+        ...
+
+
+class Held(Exception):
+    """Nothing of this batch may be written now; its lane is held."""
+
 
 class Gap(Exception):
-    """Records are missing between two that were fetched: nothing is committed beyond them."""
+    """Records are gone before they were read; nothing is committed beyond them. The text is the remedy."""
+
+    def __init__(self, tp: TP, first: int, end: int) -> None:
+        """`first` is the offset that was to come, `end` the one that came."""
+        super().__init__(
+            f"{tp.topic}/{tp.partition}: records {first} to {end - 1} are gone and were never read: was the role down "
+            "for longer than the topic keeps them? `hub topics accept-loss` goes on behind them"
+        )
 
 
 class _HandOver(DefaultSchedulingStrategy):
@@ -126,9 +156,13 @@ class _Lane:
     tps: set[TP] = field(default_factory=set)
     leaders: dict[TP, int] = field(default_factory=dict)
     """Leading partitions that are not yet done, with the offset up to which they must be."""
+    committed: Mapping[TP, int] = field(default_factory=dict)
+    """Offsets at which the lane began."""
     at_work_since: float | None = None
     paused: bool = False
     closing: bool = False
+    astray: dict[TP, tuple[int, int]] = field(default_factory=dict)
+    """Partitions of which the next fetch was not the next record: the offset that was due, and the one that came."""
 
 
 class Worker:
@@ -145,11 +179,18 @@ class Worker:
         self._done: dict[TP, int] = {}
         self._committed: dict[TP, int] = {}
         self._seen: dict[TP, int] = {}
+        self._sought: Counter[tuple[TP, int]] = Counter()
+        self._first: dict[TP, int] = {}
+        """Offset at which a partition was begun."""
         self._stamp: dict[TP, int] = {}
+        """Timestamp of the last record done; before that, of the first that waits."""
+        self._told: set[TP] = set()
         self._failure: BaseException | None = None
         self._stop = asyncio.Event()
         self._commit_lock = asyncio.Lock()
         self.assigned = False
+        self.instance: str | None = None
+        """Name of the member, if it is to keep its place over restarts."""
         self.app = self._faust(options)
 
     def _faust(self, options: Mapping[str, Any]) -> Any:
@@ -159,7 +200,7 @@ class Worker:
             # subscribes to other topics now: a new connector would never be read. So other topics,
             # other member; the old one's partitions follow when its session ends.
             digest = hashlib.sha256(" ".join(sorted(self.work.topics)).encode()).hexdigest()[:8]
-            options["consumer_group_instance_id"] += f".{digest}"
+            self.instance = options["consumer_group_instance_id"] = f"{options['consumer_group_instance_id']}.{digest}"
         app = faust.App(
             self.work.group,
             ConsumerScheduler=type("_HandOverToLanes", (_HandOver,), {"put": staticmethod(self._put)}),
@@ -198,6 +239,9 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         await self.work.start()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
         committer = asyncio.create_task(self._commit_for_ever())
         try:
             await self.app.start()
@@ -243,10 +287,10 @@ class Worker:
         by_lane: dict[Hashable, set[TP]] = {}
         for tp in tps:
             by_lane.setdefault(self.work.lane(tp), set()).add(tp)
-        self._done.clear()
-        self._committed.clear()
-        self._seen.clear()
-        self._stamp.clear()
+        self._forget()
+        for tp in sorted(self._told - tps):
+            self.watch.released(tp)
+        self._told &= tps
         self._lanes = {name: _Lane(name, tps=members) for name, members in by_lane.items()}
         for lane in self._lanes.values():
             lane.task = asyncio.create_task(self._run_lane(lane))
@@ -259,6 +303,12 @@ class Worker:
         await self._close(lanes)
         if self._failure is None:
             await self._commit()
+        # What could not be committed is another's to do: the next generation must not commit it from here.
+        self._forget()
+
+    def _forget(self) -> None:
+        for known in (self._done, self._committed, self._seen, self._sought, self._stamp, self._first):
+            known.clear()
 
     async def _close(self, lanes: Sequence[_Lane]) -> None:
         """End lanes between two batches; a batch that takes too long is abandoned, uncommitted."""
@@ -281,17 +331,19 @@ class Worker:
         lane = self._lanes.get(self.work.lane(tp))
         if lane is None or lane.closing or tp not in lane.tps:
             return
-        seen = self._seen.get(tp, -1)
-        if records[0].offset <= seen:
+        seen = self._seen.get(tp)
+        if seen is not None and records[0].offset <= seen:
             # A seek back to the committed offset: what still waits here must not come twice.
             records = [record for record in records if record.offset > seen]
             if not records:
                 return
-        if seen >= 0 and records[0].offset > seen + 1 and not self.work.leading(tp):
-            # Only a compacted topic has holes, and only leading ones are compacted. Better to stop
-            # before the commit than to jump over what nobody decided.
-            self.fail(Gap(f"{tp.topic}/{tp.partition}: nothing between {seen} and {records[0].offset}"))
+        if seen is not None and records[0].offset > seen + 1 and not self.work.leading(tp):
+            # Only a compacted topic has holes, and only leading ones are compacted.
+            lane.astray[tp] = seen + 1, records[0].offset
+            lane.arrived.set()
             return
+        if tp not in self._first:
+            self._first[tp], self._stamp[tp] = records[0].offset, records[0].timestamp
         self._seen[tp] = records[-1].offset
         self.watch.received(tp, records)
         lane.waiting.append((tp, records))
@@ -307,12 +359,21 @@ class Worker:
                 if lane.queued < SMALL and not lane.closing:
                     await asyncio.sleep(COMPANY_SECONDS)
                 batch = self._take(lane)
-                if not batch:
+                if not batch and not lane.astray:
                     lane.arrived.clear()
                     continue
-                lane.at_work_since = time.monotonic()
-                await self.work.carry_out(lane.name, batch)
-                lane.at_work_since = None
+                for tp, records in batch.items():
+                    due = self._done.get(tp, lane.committed.get(tp, 0))
+                    if records[0].offset > due and not self.work.leading(tp):
+                        lane.astray[tp] = due, records[0].offset
+                for tp, (due, came) in list(lane.astray.items()):
+                    if tp in batch and batch[tp][0].offset >= due:
+                        del batch[tp]
+                    await self._go_back(lane, tp, due, came)
+                if not batch:
+                    continue
+                if not await self._carry_out(lane, batch):
+                    return
                 for tp, records in batch.items():
                     last = records[-1]
                     self._done[tp] = last.offset + 1
@@ -325,13 +386,60 @@ class Worker:
         except BaseException as error:
             self.fail(error)
 
+    async def _go_back(self, lane: _Lane, tp: TP, due: int, came: int) -> None:
+        """Fetch again from an offset that was jumped over; raise `Gap` when its record is gone.
+
+        Faust drops what it fetched during a rebalance and then seeks to what is committed, but aiokafka's
+        `seek_to_committed` passes by a partition whose committed offset is 0.
+        """
+        self._sought[tp, due] += 1
+        if (await self.ends.begins([tp]))[tp] > due or self._sought[tp, due] > MOST_SEEKS:
+            # Better to stop before the commit than to jump over what nobody decided.
+            raise Gap(tp, due, came)
+        lane.waiting = deque(item for item in lane.waiting if item[0] != tp or item[1][0].offset < due)
+        lane.queued = sum(len(records) for _, records in lane.waiting)
+        self._seen[tp] = due - 1
+        await self.app.consumer.seek(tp, due)
+        del lane.astray[tp]
+
+    async def _carry_out(self, lane: _Lane, batch: Batch) -> bool:
+        """Have a batch done, when the lane is not held; tell whether it was, before the lane had to end."""
+        while True:
+            while self.work.held(lane.name):
+                if lane.closing:
+                    return False
+                await asyncio.sleep(HELD_SECONDS)
+            lane.at_work_since = time.monotonic()
+            try:
+                await self.work.carry_out(lane.name, batch)
+            except Held:
+                # What was decided moved the lane's state along, and was not written.
+                await self.work.fold(lane.name, {tp: records[0].offset for tp, records in batch.items()})
+            else:
+                return True
+            finally:
+                lane.at_work_since = None
+
     async def _fold(self, lane: _Lane) -> None:
-        committed = await self.ends.committed(self.work.group, lane.tps)
+        lane.committed = committed = await self.ends.committed(self.work.group, lane.tps)
         leading = [tp for tp in lane.tps if self.work.leading(tp)]
         ends = await self.ends.ends(leading)
         lane.leaders = {tp: end for tp, end in ends.items() if end > committed.get(tp, 0)}
+        await self._begin_again(lane)
         await self.work.fold(lane.name, committed)
         self._regulate(lane)
+
+    async def _begin_again(self, lane: _Lane) -> None:
+        """Fetch from what is committed, if nothing came from there yet.
+
+        Faust drops what arrives before it calls the group settled; without another record behind it, nobody
+        would notice, see `_go_back`.  What arrives after that is not dropped, and comes twice at worst.
+        """
+        while not self.app.consumer.flow_active and not lane.closing:
+            await asyncio.sleep(COMPANY_SECONDS)
+        for tp in lane.tps:
+            if tp not in self._seen and not lane.closing:
+                await self.app.consumer.seek(tp, lane.committed.get(tp, 0))
 
     def _take(self, lane: _Lane) -> dict[TP, list[ConsumerRecord]]:
         """Merge what waits, in order of arrival within each partition; leaders alone while they are behind."""
@@ -389,7 +497,9 @@ class Worker:
             # The one private call; a test pins it against the installed Faust.
             if due and await self.app.consumer._commit(due):
                 self._committed.update(due)
-            for tp, offset in self._done.items():
+            # One of which nothing is done yet waits as well, and may wait for ever.
+            for tp, offset in (self._first | self._done).items():
+                self._told.add(tp)
                 highwater = self.app.consumer.highwater(tp) or offset
                 lag = max(highwater - offset, 0)
                 seconds = max(time.time() - self._stamp[tp] / 1000, 0.0) if lag else 0.0
@@ -405,4 +515,8 @@ class Ends(Protocol):
 
     async def ends(self, tps: Iterable[TP]) -> Mapping[TP, int]:
         """Return the end offsets."""
+        ...
+
+    async def begins(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Return the offsets of the first records that are still there."""
         ...

@@ -19,6 +19,7 @@ from hub.model.record import Header, Seq
 from hub.pipeline.process import event_id
 from hub.process import stop_requested
 from hub.repeating import Repeating
+from hub.roles.database import open_store
 from hub.roles.runtime import Runtime
 from hub.store import Store
 from hub.telemetry.events import DatasetWritten, Failed, OutboxCounted, RowDelivered, Waiting
@@ -67,6 +68,9 @@ class _Sinks:
         if mail.host:
             server = Server(mail.host, mail.port, mail.sender, mail.username, mail.password_file, mail.starttls)
             self._turns["mail"] = MailTurn(store, server, told("mail"))
+        self._disruptions = [
+            name for name in runtime.schemas.names("public") if name.startswith("hub.transport.Disruption")
+        ]
         self._published: dict[str, str] = {}
         self._purged = 0.0
 
@@ -83,6 +87,9 @@ class _Sinks:
 
     def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
         Waiting(name, seconds, f"{reason} ({failures})").emit(self._runtime.telemetry)
+
+    def back(self, name: str) -> None:
+        Waiting(name, 0.0).emit(self._runtime.telemetry)
 
     def broken(self, name: str, error: BaseException) -> None:
         Failed(name, error).emit(self._runtime.telemetry)
@@ -121,7 +128,7 @@ class _Sinks:
         now = datetime.now(UTC)
         disruptions = current_disruptions(
             (shown.type, shown.subject, shown.payload)
-            for shown in sorted(self._store.public_entries("hub.transport."), key=lambda shown: shown.seq)
+            for shown in sorted(self._store.public_entries(self._disruptions), key=lambda shown: shown.seq)
         )
         cells = loan_cells(self._store.facts("loan"), now.astimezone(CITY).date(), settings.threshold)
         tables = [
@@ -141,7 +148,8 @@ class _Sinks:
             exports.write_catalogue(settings.folder, tables, now)
             for written in changed:
                 self._published[written.name] = written.sha256
-                DatasetWritten(written.name, written.rows).emit(self._runtime.telemetry)
+                at = (settings.folder / f"{written.name}.csv").stat().st_mtime
+                DatasetWritten(written.name, written.rows, at).emit(self._runtime.telemetry)
         return settings.seconds
 
     def _keep_house(self, _halt: threading.Event) -> float:
@@ -159,7 +167,7 @@ def run(settings: Settings) -> None:
     try:
         if not runtime.await_kafka(stop):
             return
-        store = runtime.open_store(stop)
+        store = open_store(runtime, stop)
         if store is None:
             return
         writer = RawWriter(runtime.kafka_python())

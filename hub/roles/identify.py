@@ -24,6 +24,11 @@ def run(settings: Settings) -> None:
     run_worker(
         runtime,
         lambda reader, counts, _declare: Identify(
-            domains, runtime.schemas, reader, BatchProducer(runtime.aiokafka(), counts), _Deliveries(runtime)
+            domains,
+            runtime.schemas,
+            reader,
+            BatchProducer(runtime.aiokafka(), counts),
+            _Deliveries(runtime),
+            withheld=runtime.schemas.names("clerk"),
         ),
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 from hub.config import Settings
 from hub.kafka.project import Project
-from hub.model.event import StoredEvent
+from hub.model.event import Replay, StoredEvent
+from hub.roles.database import open_store
 from hub.roles.runtime import Runtime
 from hub.roles.worker import Watching
 from hub.roles.worker import run as run_worker
@@ -43,13 +44,13 @@ class _Projections(Watching):
 def run(settings: Settings) -> None:
     """Work until SIGTERM."""
     runtime = Runtime("project", settings)
-    store = runtime.open_store(threading.Event())
+    store = open_store(runtime, threading.Event())
     if store is None:
         return
     policy = CityPolicy()
 
-    def write(batch: Sequence[StoredEvent]) -> None:
-        applied = store.project(batch, policy, datetime.now(UTC))
+    def write(batch: Sequence[StoredEvent], replays: Sequence[Replay]) -> None:
+        applied = store.project(batch, policy, datetime.now(UTC), replays)
         EventsStored(
             applied.results, applied.commands, [(event.product, event.read_at) for event in applied.inserted]
         ).emit(runtime.telemetry)

@@ -6,10 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
-
-from sqlalchemy.engine import make_url
 
 from hub import catalogue
 from hub.avro.codec import Schemas
@@ -18,10 +15,6 @@ from hub.config import Settings
 from hub.kafka import topics
 from hub.kafka.clients import Refused, for_aiokafka, for_faust, for_kafka_python, wait_for_broker
 from hub.model.connector import Connector
-from hub.model.errors import Transient
-from hub.repeating import back_off
-from hub.store import Refused as StoreRefused
-from hub.store import Store
 from hub.telemetry import Telemetry, serve
 from hub.telemetry.events import Failed, RoleStarted, RoleStopped, Waiting
 from hub.telemetry.server import Probe, Served
@@ -105,26 +98,6 @@ class Runtime:
             self.stop_here(str(error))
         return False
 
-    def open_store(self, stop: threading.Event) -> Store | None:
-        """Open the database and bring its tables up to date, waiting for it as long as it takes."""
-        store = Store(store_url(self.settings))
-        failures = 0
-        while not stop.is_set():
-            try:
-                store.migrate()
-            except Transient as error:
-                failures += 1
-                seconds = back_off(failures, None)
-                Waiting("database", seconds, error.reason).emit(self.telemetry)
-                stop.wait(seconds)
-            except StoreRefused as error:
-                self.stop_here(str(error))
-            else:
-                if failures:
-                    Waiting("database", 0.0).emit(self.telemetry)
-                return store
-        return None
-
     def started(self) -> None:
         """Tell that the role works."""
         self.ready = lambda: (True, "ready")
@@ -146,18 +119,11 @@ def topic_plan(settings: Settings) -> topics.Plan:
     return topics.read(
         ROOT / "deploy" / "topics.toml",
         settings.kafka.size,
+        settings.kafka.replication,
         catalogue.connectors(),
         schemas.domains("person", "public", "command"),
         schemas.domains("person"),
     )
-
-
-def store_url(settings: Settings) -> str:
-    """Return the database's URL with the password from its file; a relative SQLite path is the working folder's."""
-    url = make_url(settings.store.url)
-    if settings.store.password_file is not None:
-        url = url.set(password=Path(settings.store.password_file).read_text("utf-8").strip())
-    return url.render_as_string(hide_password=False)
 
 
 Run = Callable[[Settings], None]

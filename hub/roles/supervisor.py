@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,6 +24,10 @@ HUNG_SECONDS = 30.0
 STEADY_SECONDS = 30.0
 """A child that worked so long is started again at once."""
 LONGEST_PAUSE = 30.0
+LARGEST_LOG = 10_000_000
+"""Bytes of a role's log at which it is set aside."""
+KEPT_LOGS = 2
+"""How many that were set aside are kept, `.1` being the newest."""
 
 
 @dataclass
@@ -57,6 +63,8 @@ def supervise(roles: Sequence[str], settings: Settings, env: str | None, sets: S
                     return ended
                 else:
                     _plan_restart(child, ended)
+                if logs is not None:
+                    bound_log(_log_of(child, logs))
             stop.wait(0.1)
     finally:
         _end_all(children)
@@ -78,9 +86,38 @@ def _start(child: _Child, env: str | None, sets: Sequence[str], logs: Path | Non
         command += ["--set", item]
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
-    child.process = spawn([*command, "run", child.role], log=logs / f"{child.role}.log" if logs is not None else None)
+    child.process = spawn([*command, "run", child.role], log=_log_of(child, logs) if logs is not None else None)
     child.started = time.monotonic()
     child.healthy_at = None
+
+
+def _log_of(child: _Child, logs: Path) -> Path:
+    return logs / f"{child.role}.log"
+
+
+def bound_log(log: Path) -> None:
+    """Set a log aside once it is large.
+
+    The role holds it open for appending, so it is copied and cut: a line between the two is lost, and a full
+    disk loses what could not be copied; neither stops anything.
+    """
+    try:
+        if log.stat().st_size < LARGEST_LOG:
+            return
+        try:
+            for number in range(KEPT_LOGS, 1, -1):
+                younger = log.with_name(f"{log.name}.{number - 1}")
+                if younger.exists():
+                    younger.replace(log.with_name(f"{log.name}.{number}"))
+            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        finally:
+            os.truncate(log, 0)
+    except FileNotFoundError:
+        # Somebody took it away; the role writes on into what has no name any more.
+        return
+    except OSError as error:
+        line = {"event": "log not set aside", "role": "supervisor", "name": log.stem, "level": "warning"}
+        print(json.dumps({**line, "reason": error.strerror}), file=sys.stderr, flush=True)
 
 
 def _plan_restart(child: _Child, code: int) -> None:

@@ -13,6 +13,7 @@ from hub.kafka.raw import RawWriter
 from hub.model.errors import Transient
 from hub.model.intake import Emit
 from hub.process import stop_requested
+from hub.roles.database import open_store
 from hub.roles.runtime import ENVIRONMENT, Runtime
 from hub.telemetry.events import CallReceived, RawWritten
 from hub.web.app import create_app
@@ -73,7 +74,7 @@ def run(settings: Settings) -> None:
     stop = stop_requested()
     runtime = Runtime("web", settings)
     try:
-        store = runtime.open_store(stop)
+        store = open_store(runtime, stop)
         if store is None:
             return
         publisher = _Publisher(runtime)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hub.kafka.fold import Reader
-from hub.kafka.worker import Work, Worker
+from hub.kafka.membership import leave
+from hub.kafka.worker import Gap, Work, Worker
 from hub.roles.runtime import Runtime
-from hub.telemetry.events import EventUnreadable, PartitionDone, RecordsReceived
+from hub.telemetry.events import EventUnreadable, PartitionDone, PartitionReleased, RecordsReceived
 
 
 class Watching:
@@ -28,6 +29,10 @@ class Watching:
         """Set how far a partition is."""
         PartitionDone(tp.topic, tp.partition, offset, lag, lag_seconds).emit(self._telemetry)
 
+    def released(self, tp: Any) -> None:
+        """Forget how far it was: its next owner tells."""
+        PartitionReleased(tp.topic, tp.partition).emit(self._telemetry)
+
     def unreadable(self, tp: Any, record: Any) -> None:
         """Tell what was passed by."""
         EventUnreadable(tp.topic, tp.partition, record.offset).emit(self._telemetry)
@@ -44,6 +49,9 @@ def run(runtime: Runtime, make: Callable[[Reader, dict[str, int], Callable[[str 
         asyncio.run(_run(runtime, make))
     except (KeyError, SystemExit):
         raise
+    except Gap as error:
+        runtime.failed(error)
+        runtime.stop_here(str(error))
     except Exception as error:
         runtime.failed(error)
         raise SystemExit(1) from None
@@ -76,6 +84,8 @@ async def _run(runtime: Runtime, make: Callable[[Reader, dict[str, int], Callabl
         await worker.run()
     finally:
         announcing.cancel()
+    if worker.instance is not None:
+        await asyncio.to_thread(leave, runtime.kafka_python(), worker.work.group, worker.instance)
 
 
 async def _partitions(runtime: Runtime, reader: Reader) -> dict[str, int]:

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.model.decision import Decision, Deliver, Quarantine
+from hub.model.errors import Code
+from hub.pipeline.drift import Change
+from hub.pipeline.parking import Report
 from hub.telemetry.telemetry import Telemetry, describe
 
 
@@ -77,6 +80,23 @@ class PartitionDone:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionReleased:
+    """A partition is another process's: what was last known of it here is not true for long."""
+
+    topic: str
+    partition: int
+
+    def emit(self, to: Telemetry) -> None:
+        """Remove its gauges; what is parked in it as well."""
+        number = str(self.partition)
+        for gauge in (to.committed, to.lag, to.lag_seconds):
+            to.forget(gauge, self.topic, number)
+        if self.topic.startswith("raw."):
+            for gauge in (to.parked, to.parked_oldest):
+                to.forget(gauge, self.topic.removeprefix("raw."), number)
+
+
+@dataclass(frozen=True, slots=True)
 class RecordsDecided:
     """A batch was decided, and all that follows is acknowledged."""
 
@@ -95,7 +115,9 @@ class RecordsDecided:
             elif isinstance(decision, Quarantine):
                 counts["quarantine", str(decision.code)] += 1
                 origin = decision.record.origin
-                to.log.warning(
+                # What only waits behind another is no news.
+                say = to.log.debug if decision.code is Code.BEHIND else to.log.warning
+                say(
                     "record quarantined",
                     product=self.product,
                     feed=decision.record.feed[:40],
@@ -111,6 +133,94 @@ class RecordsDecided:
             to.decided.labels(self.product, kind, code).inc(count)
         if counts["deliver", ""]:
             to.produced.labels("event").inc(counts["deliver", ""])
+
+
+@dataclass(frozen=True, slots=True)
+class CommandObeyed:
+    """An operator's command was carried out: the audit line."""
+
+    product: str
+    report: Report
+
+    def emit(self, to: Telemetry) -> None:
+        """Count what it settled; say who gave it, why, and what became of it."""
+        report = self.report
+        command = report.command
+        for how, count in (
+            ("released", report.released), ("dropped", report.dropped), ("superseded", report.superseded),
+        ):  # fmt: skip
+            if count:
+                to.settled.labels(self.product, how).inc(count)
+        to.log.info(
+            "command obeyed",
+            product=self.product,
+            kind=str(command.kind),
+            command=command.id,
+            who=command.who,
+            why=command.why,
+            partition=command.origin.partition,
+            offset=command.origin.offset,
+            released=report.released,
+            dropped=report.dropped,
+            superseded=report.superseded,
+            edited=report.edited,
+            events=report.events,
+            code=",".join(sorted(set(report.rejected.values()))),
+            waits=report.waiting,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProductSwitched:
+    """A product was paused, by the breaker or by somebody, or goes on."""
+
+    product: str
+    paused: bool
+    who: str
+    why: str
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the gauge; say who and why."""
+        to.paused.labels(self.product).set(int(self.paused))
+        if self.paused:
+            to.log.error("product paused", product=self.product, who=self.who, why=self.why,
+                         remedy=f"hub quarantine try {self.product}; hub resume {self.product}")  # fmt: skip
+        else:
+            to.log.info("product resumed", product=self.product, who=self.who, why=self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsVoid:
+    """A worker wrote to a partition after another had taken it over; nothing of it counts."""
+
+    topic: str
+    partition: int
+    count: int
+
+    def emit(self, to: Telemetry) -> None:
+        """Say so."""
+        to.log.warning(
+            "records of a former owner ignored", topic=self.topic, partition=self.partition, count=self.count
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VendorDrifted:
+    """A record is not built as the connector's samples are."""
+
+    product: str
+    feed: str
+    changes: Sequence[Change]
+
+    def emit(self, to: Telemetry) -> None:
+        """Count each place, and say it the first time."""
+        for path, kind in self.changes:
+            if (self.product, self.feed, path, str(kind)) not in to.drifted:
+                to.drifted.add((self.product, self.feed, path, str(kind)))
+                to.log.warning(
+                    "vendor changed its format", product=self.product, feed=self.feed, fields=path, kind=str(kind)
+                )
+            to.drift.labels(self.product, self.feed, path, str(kind)).inc()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +272,31 @@ class EventUnreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceTaken:
+    """This process polls a source from here on."""
+
+    product: str
+    at: int
+    """When it was last read well here, UTC milliseconds; now, when it never was."""
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the moment: a source that is never read well has been silent since then."""
+        to.polled.labels(self.product).set(self.at / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceGivenBack:
+    """Another process polls a source from here on."""
+
+    product: str
+
+    def emit(self, to: Telemetry) -> None:
+        """Remove its gauges: they would tell of silence, or of a wait, for ever."""
+        to.forget(to.polled, self.product)
+        to.forget(to.waiting, self.product)
+
+
+@dataclass(frozen=True, slots=True)
 class SourcePolled:
     """A source was read to its end."""
 
@@ -173,7 +308,6 @@ class SourcePolled:
         """Set the moment."""
         to.polled.labels(self.product).set(self.at / 1000)
         to.polls.labels(self.product, "good").inc()
-        to.waiting.labels(self.product).set(0)
         to.log.debug("source polled", product=self.product, records=self.records)
 
 
@@ -184,10 +318,11 @@ class SourceAway:
     product: str
     reason: str
     seconds: float
+    """Since it could be read."""
     failures: int
 
     def emit(self, to: Telemetry) -> None:
-        """Count it and say how long until the next try."""
+        """Count it and say for how long."""
         to.polls.labels(self.product, "away").inc()
         to.waiting.labels(self.product).set(self.seconds)
         to.log.warning(
@@ -297,9 +432,11 @@ class DatasetWritten:
 
     dataset: str
     rows: int
+    at: float
+    """When its file last changed, UTC seconds: a restart publishes the same once more."""
 
     def emit(self, to: Telemetry) -> None:
         """Set the gauges and say so."""
         to.exported.labels(self.dataset).set(self.rows)
-        to.exported_at.labels(self.dataset).set(time.time())
+        to.exported_at.labels(self.dataset).set(self.at)
         to.log.info("dataset published", dataset=self.dataset, rows=self.rows)

@@ -6,6 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Final, TextIO
 
 import structlog
@@ -19,6 +20,7 @@ KEYS: Final = frozenset(
         "fields", "count", "seconds", "reason", "failures", "error", "where", "logger", "state", "channel", "dataset",
         "rows", "records", "kind", "status", "port", "address", "pid", "slot", "group", "remedy", "feed", "instance",
         "exit_code", "epoch", "dropped_keys", "name", "at",
+        "command", "who", "why", "released", "dropped", "superseded", "edited", "events", "waits",
     }
 )  # fmt: skip
 """The only keys that a log line may have: a new one is a decision about privacy."""
@@ -66,6 +68,15 @@ class Telemetry:
             "product",
             "partition",
         )
+        self.drift = counter(
+            "vendor_drift",
+            "Looks at a record (one a second) that found a field new, gone, or of another kind than in the samples.",
+            *("product", "feed", "path", "change"),
+        )
+        self.drifted: set[tuple[str, ...]] = set()
+        """Changes of format that were said once."""
+        self.paused = gauge("product_paused", "1 while a product's records are not processed.", "product")
+        self.settled = counter("quarantine_settled", "Quarantined records that a command settled.", "product", "how")
         self.outbox = gauge("outbox_rows", "Rows of the outbox, by channel and state.", "channel", "state")
         self.delivered = counter("outbox_delivered", "Tries to deliver, by channel and result.", "channel", "result")
         self.entries = counter("entries_written", "Events written to SQL, by what it changed.", "result")
@@ -100,13 +111,22 @@ class Telemetry:
             for result in ("sent", "later", "refused"):
                 self.delivered.labels(channel, result)
 
+    @staticmethod
+    def forget(gauge: Gauge, *labels: str) -> None:
+        """Remove a series, if there is one."""
+        with suppress(KeyError):
+            gauge.remove(*labels)
+
     def _initialise(self, product: str) -> None:
         self.decided.labels(product, "deliver", "")
         for code in Code:
             self.decided.labels(product, "quarantine", str(code))
+        self.paused.labels(product)
+        for how in ("released", "dropped", "superseded"):
+            self.settled.labels(product, how)
         for result in ("good", "away", "broken"):
             self.polls.labels(product, result)
-        for result in ("accepted", "refused", "unsigned", "away"):
+        for result in ("accepted", "refused", "unsigned", "away", "broken"):
             self.hooks.labels(product, result)
         self.vendor_to_read.labels(product)
         self.read_to_account.labels(product)

@@ -15,6 +15,7 @@ import pytest
 from hub import catalogue
 from hub.config import Settings
 from hub.kafka import topics, wire
+from hub.kafka.admin import Admin
 from hub.kafka.fold import Reader
 from hub.kafka.identify import Identify
 from hub.kafka.produce import BatchProducer, Message
@@ -34,7 +35,7 @@ def node(tmp_path: Path) -> Iterator[Kafka]:
     """Run a node with the hub's topics."""
     with Kafka(tmp_path / "kafka") as made:
         plan = topic_plan(Settings())
-        admin = topics.Admin({"bootstrap_servers": [made.bootstrap]}, 1)
+        admin = Admin({"bootstrap_servers": [made.bootstrap]})
         admin.apply(plan, topics.steps(plan, {}, {}), {})
         admin.close()
         yield made
@@ -56,6 +57,7 @@ class Deliveries:
 
     def received(self, tp: Any, records: Any) -> None: ...
     def committed(self, tp: Any, offset: int, lag: int, lag_seconds: float) -> None: ...
+    def released(self, tp: Any) -> None: ...
 
 
 def links(version: int, *citizens: str, until: date | None = None) -> Message:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from hub.kafka import raw
-from hub.model.errors import Transient
+from hub.kafka.produce import BatchProducer, Message
+from hub.model.errors import TooLarge, Transient
 from hub.model.intake import Emit
 from hub.testing.cluster import Kafka
 
@@ -33,9 +37,9 @@ def wish(name: str) -> Emit:
     return Emit("feed", name, b"{}", 1, "application/json")
 
 
-def written(node: Kafka) -> set[str]:
+def written(node: Kafka, topic: str = "raw.vendor") -> set[str]:
     """Read the keys of all records."""
-    partition = TopicPartition("raw.vendor", 0)
+    partition = TopicPartition(topic, 0)
     consumer = KafkaConsumer(bootstrap_servers=node.bootstrap)
     consumer.assign([partition])
     consumer.seek_to_beginning(partition)
@@ -74,6 +78,40 @@ def test_a_broker_that_was_away_too_long_is_found_again(node: Kafka, monkeypatch
     assert {"before", "after"} <= written(node)
 
 
+def test_what_one_product_waits_for_in_vain_takes_nothing_of_another_along(
+    node: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that came while the broker was away, and in time, is written, once, though an older one was given up."""
+    admin = KafkaAdminClient(bootstrap_servers=node.bootstrap)
+    admin.create_topics([NewTopic("raw.other", 1, 1)])
+    admin.close()
+    monkeypatch.setattr(raw, "ACKNOWLEDGED_SECONDS", 6.0)
+    writer = raw.RawWriter({"bootstrap_servers": node.bootstrap})
+    for product in ("vendor", "other"):
+        writer.emit(product, wish("before"))
+    told: dict[str, str] = {}
+
+    def emit(product: str) -> None:
+        try:
+            writer.emit(product, wish("meanwhile"))
+            told[product] = "written"
+        except Transient:
+            told[product] = "away"
+
+    node.pause()
+    threads = [threading.Thread(target=emit, args=(product,)) for product in ("vendor", "other")]
+    threads[0].start()
+    time.sleep(5)
+    threads[1].start()
+    time.sleep(2.5)
+    node.resume()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    assert told == {"vendor": "away", "other": "written"}
+    assert written(node, "raw.other") == {"before", "meanwhile"}
+
+
 def test_a_short_silence_is_waited_for(node: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that comes back in time has the record, and the source hears nothing of it."""
     monkeypatch.setattr(raw, "ACKNOWLEDGED_SECONDS", 6.0)
@@ -85,3 +123,39 @@ def test_a_short_silence_is_waited_for(node: Kafka, monkeypatch: pytest.MonkeyPa
     writer.emit("vendor", wish("meanwhile"))
     writer.close()
     assert written(node) == {"before", "meanwhile"}
+
+
+def test_what_is_too_large_is_told_at_once_and_the_next_is_written(kafka: Kafka) -> None:
+    """On both sides of the limit, by us and by a topic that takes less; a copy of the largest fits its quarantine."""
+    names = {f"raw.{name}": limit for name, limit in (("large", raw.LARGEST), ("small", 50_000), ("copy", 3 * 2**20))}
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin.create_topics(
+        [NewTopic(name, 1, 1, topic_configs={"max.message.bytes": str(limit)}) for name, limit in names.items()]
+    )
+    admin.close()
+    writer = raw.RawWriter({"bootstrap_servers": kafka.bootstrap})
+    taken = []
+    for room in (0, 50, 100, 150, 200, 300, 400):
+        try:
+            writer.emit("large", replace(wish("k"), value=b"x" * (raw.LARGEST - room)))
+            taken.append(room)
+        except TooLarge:
+            assert not taken
+    assert taken
+    with pytest.raises(TooLarge):
+        writer.emit("small", replace(wish("large"), value=b"x" * 60_000))
+    writer.emit("small", wish("after"))
+    writer.set_aside("small", replace(wish("aside"), value=b"x" * 60_000), "0" * 64)
+    writer.close()
+    assert written(kafka, "raw.small") == {"after", "aside"}
+
+    async def copy() -> None:
+        producer = BatchProducer({"bootstrap_servers": kafka.bootstrap}, {"raw.copy": 1})
+        await producer.start()
+        header = ("h", b"x" * (raw.LARGEST - 100))
+        copied = Message("raw.copy", b"copy", b"", (header, header), partition=0)
+        assert await producer.write([Message("raw.copy", b"before", b"1", (), partition=0), copied]) == 2
+        await producer.stop()
+
+    asyncio.run(copy())
+    assert written(kafka, "raw.copy") == {"before", "copy"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from hub.config import load
 from hub.kafka.clients import for_kafka_python
 from hub.kafka.raw import RawWriter
 from hub.model.intake import Emit
+from hub.process import end, spawn
 from hub.store import Store
 from hub.testing.cluster import ADMIN, Kafka
 
@@ -57,7 +57,7 @@ def test_the_whole_path_works_behind_a_login(secure: Kafka, tmp_path: Path) -> N
     """Topics are made, and a request for a link becomes a link that Kafka tells of."""
     sets = settings(secure, tmp_path)
     subprocess.run(command(sets, "topics", "apply"), check=True, timeout=60, cwd=ROOT, capture_output=True)
-    child = subprocess.Popen(
+    child = spawn(
         command(sets, "run", "--logs", str(tmp_path / "log"), "normalise", "identify", "project", "deliver"), cwd=ROOT
     )
     try:
@@ -90,8 +90,7 @@ def test_the_whole_path_works_behind_a_login(secure: Kafka, tmp_path: Path) -> N
         assert store.outbox_counts()["identity", "sent"] == 1
         store.close()
     finally:
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(30) == 0
+        assert end(child, 30) == 0
 
 
 @pytest.mark.parametrize("role", ["normalise", "intake", "web"])

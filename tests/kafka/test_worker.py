@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 import signal
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -45,6 +45,9 @@ class Copy:
     def leading(self, tp: TP) -> bool:
         return tp.topic.startswith("lead.")
 
+    def held(self, lane: Hashable) -> bool:
+        return False
+
     async def start(self) -> None:
         await self.producer.start()
 
@@ -70,6 +73,7 @@ class Nothing:
 
     def received(self, tp: TP, records: Any) -> None: ...
     def committed(self, tp: TP, offset: int, lag: int, lag_seconds: float) -> None: ...
+    def released(self, tp: TP) -> None: ...
 
 
 async def topics(work: Copy, records: int) -> None:
@@ -141,6 +145,37 @@ def test_everything_is_copied_once_and_committed_at_a_stop(kafka: Kafka, tmp_pat
             work.group, [TP(topic, number) for topic in work.topics for number in range(COUNT)]
         )
         assert sum(committed.values()) == 6000
+
+    asyncio.run(story())
+
+
+def test_what_was_fetched_and_dropped_before_the_lanes_were_ready_comes_again(
+    kafka: Kafka, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition whose whole backlog Faust dropped does not wait for another record to be noticed."""
+    dropped: set[TP] = set()
+    put = Worker._put
+
+    def drop_the_first(self: Worker, tp: TP, records: list[Any]) -> None:
+        if tp in dropped:
+            put(self, tp, records)
+        dropped.add(TP(*tp))
+
+    monkeypatch.setattr(Worker, "_put", drop_the_first)
+
+    async def committed(self: Reader, group: str, tps: Iterable[TP]) -> Mapping[TP, int]:
+        while len(dropped) < 2 * COUNT:
+            await asyncio.sleep(0.05)
+        return await ask(self, group, tps)
+
+    ask = Reader.committed
+    monkeypatch.setattr(Reader, "committed", committed)
+
+    async def story() -> None:
+        work = Copy(kafka, uuid4().hex[:8])
+        await topics(work, 40)
+        await asyncio.wait_for(run(work, kafka, 80, tmp_path), 40)
+        assert len(set(await values(work))) == 80
 
     asyncio.run(story())
 
