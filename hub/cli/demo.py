@@ -28,12 +28,16 @@ from hub.catalogue import ROOT
 from hub.cli.ledger import settle, show
 from hub.config import ROLES, Settings, load
 from hub.kafka import topics
+from hub.kafka.admin import Admin
 from hub.kafka.clients import for_kafka_python
+from hub.model.errors import Transient
 from hub.process import end, end_with_parent, free_port, is_free, spawn, stop_requested
-from hub.roles.runtime import store_url, topic_plan
-from hub.store import Store
+from hub.roles.database import store_url
+from hub.roles.runtime import ENVIRONMENT, topic_plan
+from hub.store import Refused, Store
 from hub.testing.cluster import Kafka
 from hub.testing.story import Stopwatch, Times, percentile, tell
+from hub.testing.town.settings import settings, toml
 from hub.web.tokens import hash_of
 
 HOME = Path(".hub")
@@ -42,7 +46,6 @@ LOGS = HOME / "log"
 RUN = HOME / "run"
 TOWN = HOME / "town"
 JOURNAL = TOWN / "journal.jsonl"
-POLL_SECONDS = 1.0
 SUBSCRIBER = LOGS / "subscriber.log"
 TOKEN = RUN / "demo.token"
 """The demo's own API token; the hub keeps its hash."""
@@ -113,9 +116,9 @@ def command(once: bool, families: int, seconds: int) -> None:
     except Stopped:
         console.print("Stopped.")
         code = 130
-    except Failed as error:
+    except (Failed, Refused, Transient) as error:
         console.print(f"[red]hub demo: {escape(str(error))}[/red]")
-        code = 3
+        code = ENVIRONMENT
     sys.exit(code)
 
 
@@ -185,7 +188,17 @@ def _start_everything(demo: Demo, running: ExitStack, families: int) -> None:
         ports = json.loads((TOWN / "ports.json").read_text("utf-8"))
         demo.town = running.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{ports['http']}", timeout=30))
         vendors = demo.town.get("/town/settings").json()
-        CONFIG.write_text(_toml(_settings(kafka.bootstrap, web_port, ports["smtp"], vendors)), "utf-8")
+        written = settings(
+            HOME,
+            bootstrap=kafka.bootstrap,
+            replication=1,
+            size="demo",
+            store={"url": f"sqlite:///{HOME / 'data' / 'hub.sqlite'}"},
+            web_port=web_port,
+            smtp_port=ports["smtp"],
+            vendors=vendors,
+        )
+        CONFIG.write_text(toml(written), "utf-8")
         demo.settings = load(str(CONFIG)).settings
         _make_topics(demo.settings)
     with console.status("Starting the roles …"):
@@ -209,40 +222,6 @@ def _start_everything(demo: Demo, running: ExitStack, families: int) -> None:
         running.callback(end, demo.subscriber, 5.0)
 
 
-def _settings(bootstrap: str, web_port: int, smtp_port: int, vendors: Mapping[str, Any]) -> dict[str, Any]:
-    data = HOME / "data"
-    for vendor in vendors.values():
-        vendor["poll_seconds"] = POLL_SECONDS
-        vendor.setdefault("rate_per_second", 100.0)
-    return {
-        "data_dir": str(data),
-        "kafka": {"bootstrap": bootstrap, "size": "demo", "replication": 1},
-        "store": {"url": f"sqlite:///{data / 'hub.sqlite'}"},
-        "web": {
-            "port": web_port,
-            "public_url": f"http://127.0.0.1:{web_port}",
-            "tokens_file": str(data / "tokens.toml"),
-        },
-        "telemetry": {"discovery_file": str(RUN / "prometheus.json")},
-        "mail": {"host": "127.0.0.1", "port": smtp_port},
-        "open_data": {"folder": str(data / "opendata"), "seconds": 5.0},
-        "connectors": dict(vendors),
-    }
-
-
-def _toml(document: Mapping[str, Any], table: str = "") -> str:
-    """Write plain tables, texts and numbers; JSON's strings are TOML's."""
-    lines: list[str] = []
-    below: list[str] = []
-    for key, value in document.items():
-        if isinstance(value, Mapping):
-            name = f"{table}.{json.dumps(key)}" if table else json.dumps(key)
-            below.append(f"\n[{name}]\n{_toml(value, name)}")
-        else:
-            lines.append(f"{json.dumps(key)} = {json.dumps(value, ensure_ascii=False)}\n")
-    return "".join(lines + below)
-
-
 def _kept_port(name: str) -> int:
     """Keep an address over restarts while its port is free."""
     path = RUN / "ports.json"
@@ -255,7 +234,7 @@ def _kept_port(name: str) -> int:
 
 def _make_topics(settings: Settings) -> None:
     plan = topic_plan(settings)
-    admin = topics.Admin(for_kafka_python(settings.kafka), settings.kafka.replication)
+    admin = Admin(for_kafka_python(settings.kafka))
     try:
         committed = admin.committed(plan.groups)
         admin.apply(plan, topics.steps(plan, admin.actual(plan.topics), committed), committed)

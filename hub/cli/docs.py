@@ -37,8 +37,10 @@ WIDTH = 100
 AUDIENCES = {
     "person": "about a person, who is found by the subject",
     "public": "about nobody, for everybody",
+    "clerk": "about a person, for the clerks of its domain: in no account and no notification",
     "command": "a request, which the hub runs",
     "result": "what the hub decided",
+    "control": "a mark of the hub's own, which services may pass over",
 }
 _ADR_TITLE = re.compile(r"# (\d+)\. (\S.*)")
 _ADR_STATUS = re.compile(r"Status: (proposed|accepted|deprecated|superseded by \d{4})")

@@ -9,7 +9,8 @@ import click
 
 from hub.cli.main import Environment
 from hub.model.errors import Transient
-from hub.roles.runtime import ENVIRONMENT, store_url
+from hub.roles.database import store_url
+from hub.roles.runtime import ENVIRONMENT
 from hub.store import Refused, Store
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 findings, 2 wrong usage, 3 something outside has to be put
 from __future__ import annotations
 
 import sys
+import threading
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ import click
 from hub import __version__
 from hub.avro.parse import BrokenSchema
 from hub.catalogue import BrokenConnector
-from hub.config import ConfigError, Loaded, load
+from hub.config import ConfigError, Loaded, Settings, load
+from hub.kafka.clients import Refused, wait_for_broker
+from hub.roles.runtime import ENVIRONMENT
 
 _HERE = Path(__file__).parent
+BROKER_SECONDS = 5.0
+"""How long a command waits for a broker."""
 _NOT_COMMANDS = {"__init__", "__main__", "main"}
 
 
@@ -59,6 +64,25 @@ class Environment:
         except ConfigError as error:
             print(f"hub: {error}", file=sys.stderr)
             raise SystemExit(2) from None
+
+    def settings_with_kafka(self, command: str) -> Settings:
+        """Read the settings and make sure that a broker answers; end with one line when none does."""
+        settings = self.load().settings
+        given_up = threading.Event()
+        timer = threading.Timer(BROKER_SECONDS, given_up.set)
+        timer.daemon = True
+        timer.start()
+        try:
+            if not wait_for_broker(settings.kafka, lambda *_: None, given_up):
+                where = settings.kafka.bootstrap
+                print(f"hub {command}: no broker answers at {where}; start it, or the demo", file=sys.stderr)
+                raise SystemExit(ENVIRONMENT)
+        except Refused as error:
+            print(f"hub {command}: {error}", file=sys.stderr)
+            raise SystemExit(ENVIRONMENT) from None
+        finally:
+            timer.cancel()
+        return settings
 
 
 @click.command(cls=_Commands)

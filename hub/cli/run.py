@@ -17,7 +17,9 @@ from hub.roles.supervisor import supervise
 @click.command("run")
 @click.argument("roles", nargs=-1, type=click.Choice(ROLES))
 @click.option(
-    "--logs", type=click.Path(path_type=Path), help="Folder for each role's log; without it they share stderr."
+    "--logs",
+    type=click.Path(path_type=Path),
+    help="Folder for each role's log, at most 3 × 10 MB; without it they share stderr.",
 )
 @click.pass_obj
 def command(environment: Environment, roles: tuple[str, ...], logs: Path | None) -> None:

@@ -29,9 +29,16 @@ from hub.testing.samples import record, told
 @click.option(
     "--previous", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="State of the key before, as JSON."
 )
+@click.option("--key", default="", help="Raw key of the record, where it must be a certain one.")
 @click.option("--json", "as_json", is_flag=True)
 def command(
-    product: str, files: tuple[Path, ...], folder: Path | None, feed: str | None, previous: Path | None, as_json: bool
+    product: str,
+    files: tuple[Path, ...],
+    folder: Path | None,
+    feed: str | None,
+    previous: Path | None,
+    key: str,
+    as_json: bool,
 ) -> None:
     """Decide FILES as if PRODUCT had sent them: nothing is written anywhere.
 
@@ -50,7 +57,7 @@ def command(
         sys.exit(2)
     state = previous.read_bytes() if previous is not None else None
     results = [
-        (path, name, _decide(connector, name, path, state)) for path in paths for name in _feeds(connector, feed)
+        (path, name, _decide(connector, name, path, state, key)) for path in paths for name in _feeds(connector, feed)
     ]
     if as_json:
         click.echo(json.dumps([{"file": str(p), "feed": f, **r} for p, f, r in results], ensure_ascii=False))
@@ -66,12 +73,12 @@ def _feeds(connector: Connector, feed: str | None) -> list[str]:
     return [feed] if feed is not None else sorted(connector.feeds)
 
 
-def _decide(connector: Connector, feed: str, path: Path, state: bytes | None) -> dict[str, Any]:
+def _decide(connector: Connector, feed: str, path: Path, state: bytes | None, key: str) -> dict[str, Any]:
     data = path.read_bytes()
-    result = told(process(record(connector, feed, data), connector, catalogue.schemas(), state))
+    result = told(process(record(connector, feed, data, key=key), connector, catalogue.schemas(), state))
     stage = result["decisions"][0].get("stage")
     if connector.dress is not None and stage in (Stage.DECODE, Stage.VALIDATE):
-        dressed = record(connector, feed, connector.dress(path.name, data))
+        dressed = record(connector, feed, connector.dress(path.name, data), key=key)
         inner = told(process(dressed, connector, catalogue.schemas(), state))
         return {**inner, "dressed": True}
     return result
