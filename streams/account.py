@@ -1,7 +1,8 @@
 """The account page: entries of a citizen's subjects, folded into what stands now.
 
 Pure: handed entries in the promised order per subject, links and the day, it returns blocks in
-the words of a resident.  It holds no title of a loan: those are the public catalogue's.
+the words of a resident.  No entry holds the title of a loan: titles are the public catalogue's, and
+meet the loan on the page only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
+
+from hub.locale import day_words
 
 CITY = ZoneInfo("Europe/Paris")
 
@@ -24,26 +27,32 @@ STATUSES = {
     "REFUSED": "Refusée",
     "INTEGRATION_ERROR": "En cours de vérification",
 }
-NOTHING_LINKED = {
-    "school_catering": "Aucun enfant n'est relié à votre compte.",
-    "library": "Aucune carte de bibliothèque n'est reliée à votre compte.",
-    "civil_registry": "Aucune demande n'est reliée à votre compte.",
+OTHER_REQUESTS = {
+    "CensusDeclared": "Recensement citoyen",
+    "PartnershipFiled": "Dossier de PACS",
+    "HolidayWatchRequested": "Surveillance du domicile pendant les vacances",
 }
-DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
-MONTHS = (
-    "janvier",
-    "février",
-    "mars",
-    "avril",
-    "mai",
-    "juin",
-    "juillet",
-    "août",
-    "septembre",
-    "octobre",
-    "novembre",
-    "décembre",
-)
+PERMITS = {"PARKING": "Stationnement résident", "TICKET": "Abonnement résident"}
+PERMIT_STATUSES = {
+    "GRANTED": ("Accordé", "good"),
+    "REFUSED": ("Refusé", "warn"),
+    "PAID": ("Payé", "good"),
+    "EXPIRING": ("Se termine bientôt", "warn"),
+}
+NOTHING_LINKED = {
+    "canteen": "Aucun enfant n'est relié à votre compte.",
+    "library": "Aucune carte de bibliothèque n'est reliée à votre compte.",
+    "requests": "Aucune demande n'est reliée à votre compte.",
+}
+SHOWS = {
+    "canteen": ("hub.school_catering.Meal", "hub.school_catering.Absence"),
+    "library": ("hub.library.Loan", "hub.library.Hold"),
+    "requests": ("hub.civil_registry.", "hub.citizen_portal.Form"),
+    "disruptions": ("hub.transport.Disruption",),
+    "bills": ("hub.school_catering.Bill", "hub.school_catering.Account", "hub.school_catering.Tariff"),
+    "permits": ("hub.transport.Permit",),
+}
+"""By block, how the types begin of which it is made."""
 
 
 class Entry(Protocol):
@@ -97,11 +106,6 @@ class Block:
     as_of: datetime | None = None
 
 
-def day_words(day: date) -> str:
-    """Write a day as it is spoken: « mardi 10 mars »."""
-    return f"{DAYS[day.weekday()]} {'1er' if day.day == 1 else day.day} {MONTHS[day.month - 1]}"
-
-
 def blocks(
     entries: Iterable[Entry],
     disruptions: Iterable[Entry],
@@ -109,41 +113,59 @@ def blocks(
     now: datetime,
     fresh: Mapping[str, int],
     sources: Mapping[str, Collection[str]],
+    titles: Mapping[tuple[str, str], str],
 ) -> list[Block]:
-    """Return the four blocks.
+    """Return the four blocks that every account has, and those that this one has something for.
 
-    `fresh` is the moment (ms) up to which each product is known; `sources` names, by domain, the products
-    that say something about this citizen.
+    `fresh` is the moment (ms) up to which each product is known; `sources` names, by product, the types
+    that it says of this citizen or of the town; `titles` are those of `works`.
     """
     known = list(entries)
     today = now.astimezone(CITY).date()
-    canteen = Block("canteen", "Cantine cette semaine", "Aucune réservation cette semaine.")
-    library = Block("library", "Bibliothèque : prêts et réservations", "Aucun prêt ni réservation.")
-    requests = Block("requests", "Mes demandes", "Aucune demande en cours.")
-    traffic = Block("disruptions", "Perturbations sur mes lignes", "Aucune perturbation sur vos lignes.")
-    canteen.lines = _canteen(_of(known, "hub.school_catering."), today)
-    library.lines = _library(_of(known, "hub.library."), today)
-    requests.lines = _requests(_of(known, "hub.civil_registry."))
     chosen = set(lines)
-    traffic.lines = _disruptions(disruptions, chosen, today)
-    if not chosen:
-        traffic.empty = "Vous ne suivez aucune ligne : choisissez-les dans vos préférences MonGrenoble."
-    for block, domain in (
-        (canteen, "school_catering"),
-        (library, "library"),
-        (requests, "civil_registry"),
-        (traffic, "transport"),
-    ):
-        block.empty = block.empty if sources.get(domain) else NOTHING_LINKED.get(domain, block.empty)
-        moments = [fresh[product] for product in sources.get(domain, ()) if product in fresh]
+    parts = [
+        Block("canteen", "Cantine cette semaine", "Aucune réservation cette semaine."),
+        Block("library", "Bibliothèque : prêts et réservations", "Aucun prêt ni réservation."),
+        Block("requests", "Mes demandes", "Aucune demande en cours."),
+        Block("disruptions", "Perturbations sur mes lignes", "Aucune perturbation sur vos lignes."),
+        Block("bills", "Factures et tarif", ""),
+        Block("permits", "Stationnement et abonnements", ""),
+    ]
+    for block in parts:
+        said = [entry for entry in known if entry.type.startswith(SHOWS[block.name])]
+        match block.name:
+            case "canteen":
+                block.lines = _canteen(said, today)
+            case "library":
+                block.lines = _library(said, today, titles)
+            case "requests":
+                block.lines = _requests(said)
+            case "disruptions":
+                block.lines = _disruptions(disruptions, chosen, today)
+                if not chosen:
+                    block.empty = "Vous ne suivez aucune ligne : choisissez-les dans vos préférences MonGrenoble."
+            case "bills":
+                block.lines = _bills(said, today)
+            case "permits":
+                block.lines = _permits(said)
+        behind = [
+            product for product, types in sources.items() if any(name.startswith(SHOWS[block.name]) for name in types)
+        ]
+        block.empty = block.empty if behind else NOTHING_LINKED.get(block.name, block.empty)
+        moments = [fresh[product] for product in behind if product in fresh]
         if moments:
             # The oldest of its sources: a block is no fresher than that.
             block.as_of = datetime.fromtimestamp(min(moments) / 1000, CITY)
-    return [canteen, library, requests, traffic]
+    return [block for block in parts if block.lines or block.empty]
 
 
-def _of(entries: Iterable[Entry], prefix: str) -> list[Entry]:
-    return [entry for entry in entries if entry.type.startswith(prefix)]
+def works(entries: Iterable[Entry]) -> set[tuple[str, str]]:
+    """Return what was lent and reserved: product, and number in its catalogue."""
+    return {
+        (entry.product, entry.payload["record_id"])
+        for entry in entries
+        if entry.type.startswith(SHOWS["library"]) and entry.payload.get("record_id")
+    }
 
 
 def _day(text: str | None) -> date | None:
@@ -199,12 +221,13 @@ def _canteen(entries: Iterable[Entry], today: date) -> list[Line]:
     return sorted(bookings.values(), key=lambda line: line.order)
 
 
-def _library(entries: Iterable[Entry], today: date) -> list[Line]:
+def _library(entries: Iterable[Entry], today: date, titles: Mapping[tuple[str, str], str]) -> list[Line]:
     loans: dict[tuple[str, str], Line] = {}
     holds: dict[tuple[str, str], Line] = {}
     for entry in entries:
         payload = entry.payload
         kind = entry.type.rpartition(".")[2]
+        title = titles.get((entry.product, payload.get("record_id", "")), "")
         if kind.startswith("Loan"):
             key = (entry.subject, payload["item_id"])
             if kind == "LoanReturned":
@@ -218,13 +241,13 @@ def _library(entries: Iterable[Entry], today: date) -> list[Line]:
             due = _day(payload.get("due_date"))
             late = due is not None and due < today
             loans[key] = Line(
-                "Document emprunté",
-                f"Notice {payload['record_id']}" + (f", {payload['branch']}" if payload.get("branch") else ""),
+                title or "Document emprunté",
+                _notice(payload, title),
                 ("En retard depuis le " if late else "À rendre le ") + day_words(due) if due else "",
                 "warn" if late else "",
                 order=payload.get("due_date") or "",
             )
-        else:
+        elif kind.startswith("Hold"):
             key = (entry.subject, payload["hold_id"])
             if kind == "HoldCancelled":
                 holds.pop(key, None)
@@ -232,8 +255,8 @@ def _library(entries: Iterable[Entry], today: date) -> list[Line]:
             until = _day(payload.get("until"))
             ready = kind == "HoldReady"
             holds[key] = Line(
-                "Réservation",
-                f"Notice {payload['record_id']}" + (f", {payload['branch']}" if payload.get("branch") else ""),
+                f"Réservation : {title}" if title else "Réservation",
+                _notice(payload, title),
                 ("Disponible" + (f" jusqu'au {day_words(until)}" if until else "")) if ready else "En attente",
                 "good" if ready else "",
                 order=payload["record_id"],
@@ -241,12 +264,90 @@ def _library(entries: Iterable[Entry], today: date) -> list[Line]:
     return sorted(loans.values(), key=lambda line: line.order) + list(holds.values())
 
 
+def _notice(payload: Mapping[str, Any], title: str) -> str:
+    record = f"Notice {payload['record_id']}" if payload.get("record_id") and not title else ""
+    return ", ".join(part for part in (record, payload.get("branch")) if part)
+
+
+def _bills(entries: Iterable[Entry], today: date) -> list[Line]:
+    bills: dict[tuple[str, str], Line] = {}
+    accounts: dict[tuple[str, str], Line] = {}
+    tariffs: dict[str, Line] = {}
+    for entry in entries:
+        payload = entry.payload
+        match entry.type.rpartition(".")[2]:
+            case "BillIssued":
+                due = _day(payload.get("due_on"))
+                late = due is not None and due < today
+                until = (
+                    f"{'En retard depuis le' if late else 'À payer avant le'} {day_words(due)}" if due else "À payer"
+                )
+                bills[entry.subject, payload["bill_id"]] = Line(
+                    payload.get("label") or "Facture",
+                    _euros(payload["amount_cents"]),
+                    until,
+                    "warn" if late else "",
+                    order=payload.get("due_on") or "9999",
+                )
+            case "BillPaid":
+                bills[entry.subject, payload["bill_id"]] = Line(
+                    payload.get("label") or "Facture", _euros(payload["amount_cents"]), "Payée", "good", order="paid"
+                )
+            case "AccountBalanceChanged":
+                owed = payload["balance_cents"] < 0
+                accounts[entry.subject, payload["account_id"]] = Line(
+                    payload.get("label") or "Compte",
+                    _euros(payload["balance_cents"]),
+                    "Débiteur" if owed else "",
+                    "warn" if owed else "",
+                )
+            case "TariffBandGranted":
+                last = _day(payload.get("valid_until"))
+                if last is not None and last >= today:
+                    state = f"Jusqu'au {day_words(last)}"
+                    tariffs[entry.subject] = Line(
+                        "Tarif de la restauration scolaire", f"Tranche {payload['band']}", state
+                    )
+    return [*sorted(bills.values(), key=lambda line: line.order), *accounts.values(), *tariffs.values()]
+
+
+def _euros(cents: int) -> str:
+    whole, rest = divmod(abs(cents), 100)
+    return f"{'-' if cents < 0 else ''}{whole},{rest:02} €"
+
+
+def _permits(entries: Iterable[Entry]) -> list[Line]:
+    found: dict[str, Line] = {}
+    for entry in entries:
+        payload = entry.payload
+        line = found.setdefault(entry.subject, Line("", state="Demandé", order=str(entry.occurred_at)))
+        line.what = PERMITS.get(payload.get("kind", ""), "Titre")
+        line.detail = line.detail or f"n° {payload['permit']}"
+        if entry.type.endswith(".PermitStatusChanged"):
+            line.state, line.tone = PERMIT_STATUSES.get(payload.get("status", ""), ("En cours", ""))
+            until = _day(payload.get("valid_until"))
+            zone = f", zone {payload['zone']}" if payload.get("zone") else ""
+            line.detail = f"n° {payload['permit']}{zone}" + (f", jusqu'au {day_words(until)}" if until else "")
+    return sorted(found.values(), key=lambda line: line.order, reverse=True)
+
+
 def _requests(entries: Iterable[Entry]) -> list[Line]:
     found: dict[str, Line] = {}
     for entry in entries:
         payload = entry.payload
+        kind = entry.type.rpartition(".")[2]
+        if kind == "ElectorRemoved":
+            found.pop(entry.subject, None)
+            continue
         line = found.setdefault(entry.subject, Line("Demande", order=str(entry.occurred_at)))
-        match entry.type.rpartition(".")[2]:
+        match kind:
+            case "ElectorRegistered":
+                line.what, line.state, line.tone = "Liste électorale", "Inscription en cours de validité", "good"
+                line.detail = f"bureau de vote n° {payload['station']}, {payload['station_name']}".rstrip(", ")
+            case "CensusDeclared" | "PartnershipFiled" | "HolidayWatchRequested":
+                line.what = OTHER_REQUESTS[kind]
+                line.detail = f"n° {payload['external_id']}"
+                line.state = line.state or "Envoyée"
             case "RecordRequested":
                 line.what = RECORDS.get(payload.get("record_kind", ""), "Acte d'état civil")
                 copies = payload.get("copies") or 1
@@ -258,6 +359,11 @@ def _requests(entries: Iterable[Entry]) -> list[Line]:
                 line.tone = {"DONE": "good", "AWAITING_DOCUMENTS": "warn", "REFUSED": "warn"}.get(status, "")
             case "DeathDeclared":
                 line.what = "Déclaration de décès"
+            case "FormFiled" | "FormStatusChanged":
+                form, _, number = payload["form_id"].rpartition("/")
+                line.what = form.replace("-", " ").replace("_", " ").capitalize()
+                line.detail = f"n° {number}"
+                line.state = payload.get("status_name") or "En cours"
     return sorted(found.values(), key=lambda line: line.order, reverse=True)
 
 

@@ -21,10 +21,15 @@ class Change(NamedTuple):
     payload: SubjectLinked | SubjectUnlinked
 
 
-def relink(known: LinkSet | None, told: LinkSet) -> tuple[LinkSet, tuple[Change, ...]]:
-    """Take over a link set; an old version changes nothing."""
-    if known is not None and told.version <= known.version:
-        return known, ()
+def newer(known: LinkSet | None, told: LinkSet) -> bool:
+    """Tell whether a link set takes the place of the one that is known."""
+    return known is None or told.version > known.version
+
+
+def relink(known: LinkSet | None, told: LinkSet) -> tuple[Change, ...]:
+    """Tell who comes and goes with a link set; an old version changes nothing."""
+    if not newer(known, told):
+        return ()
     before = {link.citizen: link for link in (known.links if known is not None else ())}
     after = {link.citizen: link for link in told.links}
     gone = (
@@ -39,7 +44,7 @@ def relink(known: LinkSet | None, told: LinkSet) -> tuple[LinkSet, tuple[Change,
         )
         for citizen in sorted(after.keys() - before.keys())
     )
-    return told, (*gone, *come)
+    return *gone, *come
 
 
 def concerned(links: LinkSet | None, day: date) -> Iterable[Link]:

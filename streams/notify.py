@@ -12,6 +12,8 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid5
 
+from hub.locale import day_words
+
 NOTICE_IDS = UUID("0b1d5b52-52f0-5b7e-8a51-6a1f0e6a9d10")
 """Namespace of notice ids; changing it would tell everybody everything again."""
 
@@ -96,21 +98,6 @@ _STATUS = {
 }
 _RECORD = {"BIRTH": "acte de naissance", "MARRIAGE": "acte de mariage", "DEATH": "acte de décès"}
 _ACTIVITY = {"LUNCH": "déjeuner", "MORNING_CARE": "accueil du matin", "EVENING_CARE": "accueil du soir"}
-_DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
-_MONTHS = (
-    "janvier",
-    "février",
-    "mars",
-    "avril",
-    "mai",
-    "juin",
-    "juillet",
-    "août",
-    "septembre",
-    "octobre",
-    "novembre",
-    "décembre",
-)
 
 
 def decide(event: Told, recipients: Iterable[Recipient], now: datetime) -> tuple[Notice, ...]:
@@ -134,12 +121,6 @@ def decide(event: Told, recipients: Iterable[Recipient], now: datetime) -> tuple
     )
 
 
-def french_day(day: date) -> str:
-    """Write a day as a resident reads it: « lundi 9 mars »."""
-    number = "1er" if day.day == 1 else str(day.day)
-    return f"{_DAYS[day.weekday()]} {number} {_MONTHS[day.month - 1]}"
-
-
 def _values(payload: Any) -> dict[str, str]:
     """Say the payload's fields in the words of a message."""
     values: dict[str, str] = {}
@@ -150,7 +131,7 @@ def _values(payload: Any) -> dict[str, str]:
     for name in ("meal_date", "due_date", "until"):
         day = getattr(payload, name, None)
         if isinstance(day, date):
-            values[name] = french_day(day)
+            values[name] = day_words(day)
     for name in ("title", "description"):
         text = getattr(payload, name, None)
         if text:

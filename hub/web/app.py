@@ -11,7 +11,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,14 +29,17 @@ from hub import __version__
 from hub.avro import registry
 from hub.avro.codec import Schemas
 from hub.config import Settings
+from hub.locale import day_words
 from hub.model.connector import Connector
+from hub.model.errors import TooLarge
 from hub.model.intake import Call, Emit, Refusal
 from hub.store import Store
+from hub.web.desk import add_desk
 from hub.web.edges import Edges
 from hub.web.operations import Flow
 from hub.web.problems import Problem, documented, install
 from hub.web.tokens import Token, Tokens
-from streams.account import CITY, blocks, day_words
+from streams.account import CITY, SHOWS, blocks, works
 
 LARGEST_CALL = 256 * 1024
 SESSION = "hub_session"
@@ -108,7 +110,7 @@ class AccountBody(BaseModel):
 
 
 Publish = Callable[[str, Emit], Awaitable[str]]
-"""Write a raw record and return its id once the broker has it; raise `Transient` else."""
+"""Write a raw record and return its id once the broker has it; raise `Transient` or `TooLarge` else."""
 Called = Callable[[str, str], None]
 """Tell (product, `accepted` | `refused` | `unsigned` | `away` | `broken`)."""
 
@@ -138,7 +140,17 @@ def create_app(
     public = urlsplit(settings.web.public_url)
     secure = public.scheme == "https"
     flow = Flow(settings.telemetry.discovery_file)
-    public_domains = schemas.domains("public")
+    public_types = schemas.names("public")
+    disruptions = [name for name in public_types if name.startswith(SHOWS["disruptions"])]
+    catalogues = {
+        of: product
+        for product, source in settings.connectors.items()
+        if product in connectors and source.enabled and (of := source.settings.get("titles_of"))
+    }
+    said = {
+        product: {f"hub.{connector.domain}.{name}" for feed in connector.feeds.values() for name in feed.manifest.emits}
+        for product, connector in connectors.items()
+    }
 
     app.add_middleware(Edges, largest=LARGEST_CALL, headers=HEADERS | (ONLY_TLS if secure else {}))
 
@@ -155,22 +167,24 @@ def create_app(
         now = clock()
         today = now.astimezone(CITY).date()
         links = store.links_of(citizen, today)
-        # What feeds the citizen's blocks: sources of linked subjects, and those of public facts.
-        sources = defaultdict(set)
-        for product in (link.subject.partition(":")[0] for link in links):
-            if product in connectors:
-                sources[connectors[product].domain].add(product)
-        for product, connector in connectors.items():
-            if connector.domain in public_domains:
-                sources[connector.domain].add(product)
-        shown = [entry for domain in public_domains for entry in store.public_entries(f"hub.{domain}.")]
+        linked = {link.subject.partition(":")[0] for link in links}
+        sources = {p: types if p in linked else types.intersection(public_types) for p, types in said.items()}
+        shown = store.public_entries(disruptions)
+        entries = store.account(citizen, today)
+        lent = works(entries)
+        titles = {
+            (of, number): title
+            for of, catalogue in catalogues.items()
+            for number, title in store.titles(catalogue, [number for product, number in lent if product == of]).items()
+        }
         parts = blocks(
-            store.account(citizen, today),
+            entries,
             sorted(shown, key=lambda entry: entry.seq),
             store.lines_of(citizen),
             now,
             store.freshness(),
             sources,
+            titles,
         )
         return links, parts
 
@@ -244,23 +258,32 @@ def create_app(
         response.delete_cookie(SESSION)
         return response
 
+    def staff(request: Request, scope: str) -> tuple[Token, str]:
+        """Find who of the city asks, by the token that a browser sends as a password; return the token's secret too."""
+        secret = _secret(request.headers.get("authorization", ""))
+        token = tokens.find(secret)
+        realm = scope.partition(":")[0]
+        if token is None:
+            raise Problem(
+                401,
+                "no_token",
+                "A token is needed",
+                "Send it as Bearer, or as the password of any user.",
+                WWW_Authenticate=f'Basic realm="{realm}", charset="UTF-8"',
+            )
+        if scope not in token.scopes:
+            raise Problem(403, "no_scope", f"The token may not do this with {realm}", f"Ask for {scope}.")
+        return token, secret
+
+    add_desk(app, store, connectors, page, lambda request: staff(request, "links:decide"), publish, clock)
+
     @app.get("/operations", include_in_schema=False)
     def operations(request: Request) -> Response:
         # On the machine itself it is open, until the hub has a public address: then whoever comes
         # through the proxy looks local too. A browser sends the token as a password.
         local = request.client is not None and request.client.host in LOOPBACK and public.hostname in LOOPBACK
         if not local or "x-forwarded-for" in request.headers:
-            token = tokens.find(_secret(request.headers.get("authorization", "")))
-            if token is None:
-                raise Problem(
-                    401,
-                    "no_token",
-                    "A token is needed",
-                    "Send it as Bearer, or as the password of any user.",
-                    WWW_Authenticate='Basic realm="operations", charset="UTF-8"',
-                )
-            if "operations:read" not in token.scopes:
-                raise Problem(403, "no_scope", "The token may not read operations", "Ask for operations:read.")
+            staff(request, "operations:read")
         return page(
             request,
             "operations.html",
@@ -318,6 +341,9 @@ def create_app(
             raise Problem(wish.status, "refused", "The call cannot be taken", wish.detail)
         try:
             raw_id = await publish(product, wish)
+        except TooLarge:
+            called(product, "refused")
+            raise Problem(413, "too_large", "The call is too large", "Send less at once.") from None
         except Exception:
             called(product, "away")
             raise

@@ -24,7 +24,9 @@ class Flow:
         roles: dict[str, str] = {}
         products: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         rejected: dict[tuple[str, str], float] = defaultdict(float)
+        drift: dict[tuple[str, str, str], float] = defaultdict(float)
         waiting: dict[str, float] = {}
+        paused: set[str] = set()
         lag = 0.0
         for target, role in self._targets():
             text = _get(f"http://{target}/metrics")
@@ -43,6 +45,12 @@ class Flow:
                             products[labels["product"]]["raw"] += sample.value
                         case "hub_parked_subjects":
                             products[labels["product"]]["parked"] += sample.value
+                        case "hub_vendor_drift_total":
+                            drift[f"{labels['product']}.{labels['feed']}", labels["path"], labels["change"]] += (
+                                sample.value
+                            )
+                        case "hub_product_paused" if sample.value:
+                            paused.add(labels["product"])
                         case "hub_lag_records":
                             lag += sample.value
                         case "hub_waiting_seconds" if sample.value:
@@ -51,6 +59,8 @@ class Flow:
             "roles": roles,
             "products": {name: dict(values) for name, values in sorted(products.items())},
             "rejected": sorted(rejected.items()),
+            "drift": sorted(drift.items()),
+            "paused": sorted(paused),
             "waiting": waiting,
             "lag": lag,
         }
