@@ -7,18 +7,31 @@ import binascii
 import re
 from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from connectors.sources.civil_registry.hubee.model import Case, DeathDeclaration, Envelope, RecordDemand
+from connectors.sources.civil_registry.hubee.model import (
+    Case,
+    CensusDeclaration,
+    DeathCertificate,
+    DeathDeclaration,
+    Envelope,
+    HolidayWatch,
+    Moment,
+    PartnershipFile,
+    RecordDemand,
+)
 from hub.model.connector import Context, Mapped
-from hub.model.errors import Invalid, Unsupported
-from hub.model.event import Fact
+from hub.model.errors import Invalid, Unmappable, Unsupported
+from hub.model.event import Fact, Payload
 from hub.pipeline.decode import json, xml
 from schemas.models.civil_registry import (
+    CensusDeclared,
     CopyKind,
     DeathDeclared,
+    HolidayWatchRequested,
+    PartnershipFiled,
     RecordKind,
     RecordRequested,
     RequestStatusChanged,
@@ -46,42 +59,73 @@ STATUSES = {
 }
 CLOSED = ("DONE", "REFUSED", "CLOSED")
 
-_Payload = TypeVar("_Payload", bound=BaseModel)
-
 
 def case(envelope: Envelope, context: Context) -> Mapped:
     """Tell what was asked for, and every step since; telling it again gives the same facts."""
     if envelope.case is None:
         return "no_case"
-    return [_request(envelope, envelope.case, context), *_steps(envelope.case, context)]
+    steps = list(_steps(envelope.case, context))
+    if len({step.entity for step in steps}) < len(steps):
+        # One would hide the other: a step is known by its id.
+        raise Unmappable("two steps have one id", fields=("case.events.id",))
+    return [_request(envelope, envelope.case, context), *steps]
 
 
 def _request(envelope: Envelope, found: Case, context: Context) -> Fact:
     subject, opened = f"hubee:{found.id}", _aware(found.createDateTime, context)
-    payload = _payload(envelope)
-    if isinstance(payload, RecordDemand):
-        place = payload.LieuActe.CodeINSEE if payload.LieuActe is not None else None
-        said: RecordRequested | DeathDeclared = RecordRequested(
-            case_id=found.id,
-            external_id=found.externalId,
-            record_kind=RECORDS.get(payload.TypeActe.Code, RecordKind.UNKNOWN),
-            copy_kind=COPIES.get(payload.NatureActe.Code, CopyKind.UNKNOWN),
-            record_date=_whole_date(payload.DateActe),
-            place_insee=place if place is not None and re.fullmatch(r"([0-9]{2}|2[AB])[0-9]{3}", place) else None,
-            copies=payload.NombreExemplaires,
-        )
-    else:
-        moment = payload.DateDeces
-        hour = moment.Heure if moment is not None else None
-        said = DeathDeclared(
-            case_id=found.id,
-            death_date=_whole_date(moment.Date) if moment is not None else None,
-            death_time=hour[:5] if hour is not None and re.match(r"([01][0-9]|2[0-3]):[0-5][0-9]", hour) else None,
-            commune=payload.Ville or "",
-            establishment_code=payload.CodeFinessEtablissement,
-            declared_at=_aware(payload.DateRedaction, context) if payload.DateRedaction is not None else None,
-        )
+    said = _said(_payload(envelope), found, context)
     return Fact(said, subject, opened, found.id, identity=(found.id,))
+
+
+def _said(payload: BaseModel, found: Case, context: Context) -> Payload:
+    match payload:
+        case RecordDemand():
+            place = payload.LieuActe.CodeINSEE if payload.LieuActe is not None else None
+            return RecordRequested(
+                case_id=found.id,
+                external_id=found.externalId,
+                record_kind=RECORDS.get(payload.TypeActe.Code, RecordKind.UNKNOWN),
+                copy_kind=COPIES.get(payload.NatureActe.Code, CopyKind.UNKNOWN),
+                record_date=_whole_date(payload.DateActe),
+                place_insee=place if place is not None and re.fullmatch(r"([0-9]{2}|2[AB])[0-9]{3}", place) else None,
+                copies=payload.NombreExemplaires,
+            )
+        case DeathDeclaration():
+            return DeathDeclared(
+                case_id=found.id,
+                **_moment(payload.DateDeces),
+                commune=payload.Ville or "",
+                establishment_code=payload.CodeFinessEtablissement,
+                declared_at=_aware(payload.DateRedaction, context) if payload.DateRedaction is not None else None,
+            )
+        case DeathCertificate():
+            signed = payload.Validation.Date
+            return DeathDeclared(
+                case_id=found.id,
+                **_moment(payload.DateDeces),
+                commune=(payload.LieuDeces.Commune if payload.LieuDeces is not None else None) or "",
+                establishment_code=payload.Validation.CodeFinessOrganisme,
+                declared_at=_aware(signed, context) if signed is not None else None,
+            )
+        case CensusDeclaration():
+            handed_in = payload.Formalite.DateSoumission
+            return CensusDeclared(
+                case_id=found.id,
+                external_id=found.externalId,
+                declared_at=_aware(handed_in, context) if handed_in is not None else None,
+            )
+        case PartnershipFile():
+            return PartnershipFiled(case_id=found.id, external_id=found.externalId)
+        case _:
+            return HolidayWatchRequested(case_id=found.id, external_id=found.externalId)
+
+
+def _moment(moment: Moment | None) -> dict[str, Any]:
+    hour = moment.Heure if moment is not None else None
+    return {
+        "death_date": _whole_date(moment.Date) if moment is not None else None,
+        "death_time": hour[:5] if hour is not None and re.match(r"([01][0-9]|2[0-3]):[0-5][0-9]", hour) else None,
+    }
 
 
 def _steps(found: Case, context: Context) -> Iterator[Fact]:
@@ -116,9 +160,10 @@ def _status(code: str) -> Status:
     return STATUSES.get(code, Status.UNKNOWN)
 
 
-def _payload(envelope: Envelope) -> RecordDemand | DeathDeclaration:
+def _payload(envelope: Envelope) -> BaseModel:
     """Find the business document among the attachments."""
     others: list[str] = []
+    certificate: BaseModel | None = None
     for attachment in envelope.attachments:
         name = attachment.fileName.lower()
         if not name.endswith((".xml", ".json")) and "xml" not in (attachment.mimeType or ""):
@@ -130,35 +175,66 @@ def _payload(envelope: Envelope) -> RecordDemand | DeathDeclaration:
             data = base64.b64decode(attachment.content, validate=True)
         except (binascii.Error, ValueError):
             raise Invalid("base64", fields=("attachments.content",)) from None
-        if name.endswith(".json"):
-            document = json(data)
-            absence = isinstance(document, dict) and "PERIODE_FORM" in document
-            others.append("holiday absence" if absence else "unknown JSON document")
-            continue
-        document = xml(data)
-        root, content = next(iter(document.items()))
-        if root == "EnveloppeMetierType" and isinstance(content, dict) and isinstance(content.get("DemandeActe"), dict):
+        found = _document(json(data), "") if name.endswith(".json") else _document(*_element(xml(data)))
+        if isinstance(found, DeathCertificate):
+            # A declaration beside it says the same; whichever is listed first, that one is told.
+            certificate = found
+        elif isinstance(found, BaseModel):
+            return found
+        else:
+            others.append(found)
+    if certificate is not None:
+        return certificate
+    named = sorted(set(others))
+    if envelope.notification.processCode in UNSEEN:
+        named.append(f"announced as {envelope.notification.processCode}")
+    raise Unsupported(", ".join(named) or "no payload")
+
+
+def _element(document: dict[str, Any]) -> tuple[Any, str]:
+    root, content = next(iter(document.items()))
+    return content, root
+
+
+def _document(content: Any, root: str) -> BaseModel | str:
+    """Recognise a document by what it holds; or name it."""
+    if not root:
+        absence = isinstance(content, dict) and "PERIODE_FORM" in content
+        return _validated(HolidayWatch, content, "OTV") if absence else "unknown JSON document"
+    if isinstance(content, dict):
+        if root == "EnveloppeMetierType" and isinstance(content.get("DemandeActe"), dict):
             return _validated(RecordDemand, content["DemandeActe"], "DemandeActe")
-        if root == "InsermDeclarationDeces" and isinstance(content, dict):
-            return _validated(DeathDeclaration, content, root)
-        others.append(root if root in KNOWN_ROOTS else "unknown XML document")
-    raise Unsupported(", ".join(sorted(set(others))) or "no payload")
+        if root in ROOTS:
+            return _validated(ROOTS[root], content, root)
+    return root if root in KNOWN_ROOTS else "unknown XML document"
 
 
-KNOWN_ROOTS = frozenset({"EnveloppeMetierType", "InsermCertificatAdministrative", "recensementCitoyen"})
+ROOTS: dict[str, type[BaseModel]] = {
+    "InsermDeclarationDeces": DeathDeclaration,
+    "InsermCertificatAdministrative": DeathCertificate,
+    "RecensementCitoyen": CensusDeclaration,
+    "PACS": PartnershipFile,
+}
+KNOWN_ROOTS = frozenset({"EnveloppeMetierType", *ROOTS})
 """Roots that may be named: any other name is the sender's, and could hold anything."""
+UNSEEN = frozenset({"HebergementTourisme", "JeChangeDeCoordonnees"})
+"""Procedures whose own payload nobody has shown us: what comes under them and is not known is told by their name."""
 
 
-def _validated(model: type[_Payload], content: dict[str, Any], at: str) -> _Payload:
+def _validated(model: type[BaseModel], content: dict[str, Any], at: str) -> BaseModel:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        known = set(model.model_fields) | {"Code", "CodeINSEE", "Date", "Heure"}
+        known = NAMES | set(model.model_fields)
         fields = tuple(
             ".".join((at, *(str(part) for part in problem["loc"] if part in known)))
             for problem in error.errors(include_input=False, include_url=False)[:5]
         )
         raise Invalid("payload", fields=fields) from None
+
+
+NAMES = frozenset({"Code", "CodeINSEE", "Date", "Heure", "DateSoumission", "Commune", "CodeFinessOrganisme"})
+"""Names of the format below the first level of a payload."""
 
 
 def _aware(moment: datetime, context: Context) -> datetime:

@@ -25,7 +25,15 @@ def _plausible(moment: datetime) -> datetime:
     return moment
 
 
+def _writable(name: str) -> str:
+    # JSON can say half of a character, and nothing could write it down.
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise ValueError("half a character")
+    return name
+
+
 When = Annotated[datetime, AfterValidator(_plausible)]
+Name = Annotated[str, AfterValidator(_writable)]
 Text = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 
@@ -47,7 +55,7 @@ class Notification(_Part):
 class CaseEvent(_Part):
     """A step of a case."""
 
-    id: str
+    id: Name
     actionType: str | None = None
     caseCurrentStatus: str | None = None
     caseNewStatus: str | None = None
@@ -58,7 +66,7 @@ class CaseEvent(_Part):
 class Case(_Part):
     """A request to the commune."""
 
-    id: str
+    id: Name
     status: str
     externalId: str
     createDateTime: When
@@ -120,3 +128,51 @@ class DeathDeclaration(_Part):
     CodeFinessEtablissement: Text = None
     DateDeces: Annotated[Moment | None, BeforeValidator(_none_if_empty)] = None
     DateRedaction: Annotated[When | None, BeforeValidator(_none_if_empty)] = None
+
+
+class Formality(_Part):
+    """What was handed in, and when: in ISO, unlike the dates of persons in the same document."""
+
+    DateSoumission: Annotated[When | None, BeforeValidator(_none_if_empty)] = None
+
+
+class CensusDeclaration(_Part):
+    """`RecensementCitoyen`; neither the young citizen nor the parents are read."""
+
+    Formalite: Formality
+
+
+class PartnershipFile(_Part):
+    """`PACS`; the partners must be there, and are not read."""
+
+    partenaire1: dict[str, Any]
+    partenaire2: dict[str, Any]
+
+
+class DeathPlace(_Part):
+    """`LieuDeces`; its `CodePostal` holds an INSEE code, and is not read."""
+
+    Commune: Text = None
+
+
+class SignedBy(_Part):
+    """Who signed the certificate, and when."""
+
+    CodeFinessOrganisme: Text = None
+    Date: Annotated[When | None, BeforeValidator(_none_if_empty)] = None
+
+
+class DeathCertificate(_Part):
+    """`InsermCertificatAdministrative`; what it says of the body and of obstacles is not read."""
+
+    DateDeces: Moment
+    LieuDeces: Annotated[DeathPlace | None, BeforeValidator(_none_if_empty)] = None
+    Validation: SignedBy
+
+
+class HolidayWatch(_Part):
+    """A request to watch over a home; the period must be there, and is not read."""
+
+    PERSONNE_FORM: dict[str, Any]
+    PERIODE_FORM: dict[str, Any]
+    ADRESSE_FORM: dict[str, Any]

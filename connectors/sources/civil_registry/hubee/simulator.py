@@ -6,10 +6,10 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
@@ -19,9 +19,13 @@ from starlette.routing import BaseRoute, Route
 
 from hub.testing import simulator
 from hub.testing.town.journal import Journal
-from hub.testing.town.people import Person, Town
+from hub.testing.town.people import Child, Person, Town
+from hub.testing.town.step import Step
 
-PROCEDURES = ("EtatCivil", "CERTDC")
+if TYPE_CHECKING:
+    from hub.testing.town.world import World
+
+PROCEDURES = ("EtatCivil", "CERTDC", "recensementCitoyen", "depotDossierPACS", "JeChangeDeCoordonnees", "OTV")
 COMMUNE = {"type": "SI", "companyRegister": "21380185500015", "branchCode": "38185"}
 STATE = {"type": "OSL", "companyRegister": "13002526500013", "branchCode": "00000"}
 CLOSED = ("DONE", "REFUSED")
@@ -85,6 +89,28 @@ class Simulator(simulator.Simulator):
         """Let a few residents have asked for a record yesterday."""
         for person in self.town.readers[:3]:
             self.demand(person)
+
+    def day(self, world: World) -> Iterator[Step]:
+        """Let residents bring what is not a demand for a record, and once one that is announced as something else."""
+        cast = self.town.cast
+        young = cast.four_children.children[0]
+        asker, mover = cast.hyphens, cast.accents
+        partners = self.town.families[0].parents
+        yield Step(
+            "09:25", "HubEE: a young citizen is declared for the census", lambda w: w.act("hubee", "census", young)
+        )
+        yield Step("11:20", "HubEE: a partnership is filed", lambda w: w.act("hubee", "partnership", *partners[:2]))
+        yield Step(
+            "12:05",
+            "HubEE: a hospital sends a signed certificate",
+            lambda w: w.act("hubee", "certify_death"),
+        )
+        yield Step("14:05", f"HubEE: {asker.name} goes on holiday", lambda w: w.act("hubee", "holiday", asker))
+        yield Step(
+            "16:05",
+            f"HubEE: what is announced as {mover.name}'s change of address is a demand for a record",
+            lambda w: w.act("hubee", "change_of_address", mover),
+        )
 
     # -- the vendor's API --------------------------------------------------------------------------
 
@@ -186,6 +212,34 @@ class Simulator(simulator.Simulator):
         with self.lock:
             return self._open("CERTDC", "DeathDeclared", "declaration_DD.xml", _death(self.clock()), None)
 
+    def certify_death(self) -> str:
+        """Let a hospital send the signed certificate: a post code that is none, and a signature over the bytes."""
+        with self.lock:
+            return self._open("CERTDC", "DeathDeclared", "certificat_VA.xml", _certificate(self.clock()), None)
+
+    def census(self, child: Child) -> str:
+        """Let a family declare a child for the census."""
+        with self.lock:
+            data = _census(child, self.clock())
+            return self._open("recensementCitoyen", "CensusDeclared", "recensement.xml", data, child.parents[0])
+
+    def partnership(self, one: Person, other: Person) -> str:
+        """Let two people file for a civil partnership."""
+        with self.lock:
+            data = _partnership(one, other)
+            return self._open("depotDossierPACS", "PartnershipFiled", "flux-pacs.xml", data, one)
+
+    def holiday(self, person: Person) -> str:
+        """Let somebody ask that the home be watched during holidays."""
+        with self.lock:
+            return self._open("OTV", "HolidayWatchRequested", "otv.json", _absence(person, self.clock()), person)
+
+    def change_of_address(self, person: Person) -> str:
+        """Announce a change of address, and send a demand for a record."""
+        with self.lock:
+            data = _demand(person, "NAISSANCE")
+            return self._open("JeChangeDeCoordonnees", "RecordRequested", "flux-siv.xml", data, person)
+
     def set_status(self, case: str, status: str) -> None:
         """Let a clerk or the State move a case on."""
         with self.lock:
@@ -234,18 +288,17 @@ class Simulator(simulator.Simulator):
     def unsupported(self) -> str:
         """Send a case of a kind that is not handled yet; return its id."""
         with self.lock:
-            data = b'<?xml version="1.0"?><InsermCertificatAdministrative><NNC>1</NNC></InsermCertificatAdministrative>'
+            data = b'<?xml version="1.0"?><CertificatInconnu><NNC>1</NNC></CertificatInconnu>'
             return self._open("CERTDC", "DeathDeclared", "certificat.xml", data, None, why="the payload is not handled")
 
     def _open(self, procedure: str, fact: str, name: str, data: bytes, person: Person | None, *, why: str = "") -> str:
         self.number += 1
         identifier = str(uuid4())
-        kind = "EtatCivil" if procedure == "EtatCivil" else "CERTDC"
         self.cases[identifier] = found = {
             "id": identifier,
             "status": "HUBEE_NOTIFIED",
             "recipient": COMMUNE,
-            "externalId": f"{kind[:6].upper()}-{self.number:013d}-01"[:30],
+            "externalId": f"{procedure[:6].upper()}-{self.number:013d}-01"[:30],
             "processCode": procedure,
             "createDateTime": self._now(),
             "updateDateTime": None,
@@ -372,3 +425,68 @@ def _death(moment: datetime) -> bytes:
         "",
     ]
     return "\r\n".join(lines).encode()
+
+
+def _certificate(moment: datetime) -> bytes:
+    day = moment.date().isoformat()
+    return f"""<?xml version="1.0" encoding="ISO-8859-1"?><InsermCertificatAdministrative version="1.00.00">
+\t<DateDeces>
+\t\t<Date>{day}</Date>
+\t<Heure>05:00:00</Heure>
+\t</DateDeces>
+\t<Defunt><Nom>Éssai</Nom><Prenoms>Éssai</Prenoms><Sexe>Feminin</Sexe></Defunt>
+\t<LieuDeces><Commune>GRENOBLE</Commune><CodePostal>38185</CodePostal></LieuDeces>
+\t<InformationsFuneraires><ObstacleMedicoLegal>false</ObstacleMedicoLegal></InformationsFuneraires>
+\t<Validation><NNC>ER00000000001</NNC><CodeFinessOrganisme>380000000</CodeFinessOrganisme>
+\t<Date>{day}T06:22:59</Date><CodeDepot>0000-0000-0000-0000</CodeDepot></Validation>
+<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#" Id="id-0"><ds:SignatureValue>AAAA</ds:SignatureValue>
+</ds:Signature></InsermCertificatAdministrative>
+""".encode()
+
+
+def _census(child: Child, moment: datetime) -> bytes:
+    born = child.birth_date
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<RecensementCitoyen>
+  <Convention></Convention>
+  <Formalite><Identifiant/><DateSoumission>{moment:%Y-%m-%dT%H:%M:%S}</DateSoumission>
+    <FormaliteMotifCode>RECENSEMENT</FormaliteMotifCode><FormaliteMotifCode></FormaliteMotifCode></Formalite>
+  <Personne><Civilite>M</Civilite><Sexe>1</Sexe><NomFamille>{escape(child.family_name.upper())}</NomFamille>
+    <PrenomUsuel>{escape(child.given_names[0])}</PrenomUsuel>
+    <DateNaissance>{f"{born:%d/%m/%Y}" if born is not None else ""}</DateNaissance>
+    <LieuNaissance><Code>COMMUNE</Code><Nom>GRENOBLE</Nom></LieuNaissance>
+    <LieuNaissance><Code>AUTRE</Code><Nom>38000</Nom></LieuNaissance></Personne>
+  <FiliationPere><NomFamille></NomFamille></FiliationPere><FiliationMere/>
+</RecensementCitoyen>
+""".encode()
+
+
+def _partnership(*partners: Person) -> bytes:
+    parts = "".join(
+        f"<partenaire{number}><nomNaissance>{escape(person.family_name.upper())}</nomNaissance>"
+        f"<jourNaissance>{person.birth.day or ''}</jourNaissance>"
+        f"<moisNaissance>{person.birth.month or ''}</moisNaissance>"
+        f"<anneeNaissance>{person.birth.year}</anneeNaissance>"
+        f"<LieuNaissance><codeInsee>{person.birth_place}</codeInsee><departement>YVELINES</departement></LieuNaissance>"
+        f"<adressePostale><CodePostal>38000</CodePostal></adressePostale></partenaire{number}>"
+        for number, person in enumerate(partners, 1)
+    )
+    return f'<?xml version="1.0" encoding="UTF-8" ?>\n<PACS>{parts}</PACS>\n'.encode()
+
+
+def _absence(person: Person, moment: datetime) -> bytes:
+    born = person.birth_date
+    document = {
+        "PERSONNE_FORM": {
+            "DATE_NAISSANCE": f"{born - timedelta(days=1)}T23:00:00.000Z" if born is not None else "",
+            "NOM": person.family_name,
+            "PAYS_NAISSANCE_ID": 99160,
+        },
+        "PERIODE_FORM": {
+            "DATE_DEBUT": f"{moment.date() + timedelta(days=4)}T08:45:00.000Z",
+            "DATE_FIN": f"{moment.date() + timedelta(days=18)}T08:00:32.000Z",
+        },
+        "ADRESSE_FORM": {"CODE_INSEE": "38185", "COMMUNE": "Grenoble", "PAYS_ID": 99160, "ETAGE": ""},
+        "CONTACT_FORM": {"CONTACTS": []},
+    }
+    return json.dumps(document, ensure_ascii=False).encode()

@@ -5,7 +5,8 @@ is only ever set to what it already is, and the one call that is not idempotent 
 looked for before it is made.
 
 One notification that cannot be taken (an attachment that never has its digest) stays in the queue and
-holds up no other: the poll goes on behind it, and says at its end what is stuck.
+holds up no other: the poll goes on behind it, and says at its end what is stuck.  Nor does a procedure
+whose credentials are refused hold up the others.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ import binascii
 import hashlib
 import json
 from collections.abc import Generator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from hub.model.errors import Transient
-from hub.model.intake import Answer, Cursor, Delete, Emit, Get, Intake, Patch, Post, Wish
+from hub.model.intake import Answer, Cursor, Delete, Emit, Get, Intake, Keep, Patch, Post, Wish
 
 AT_ONCE = 25
 INLINE = 512 * 1024
 """Bytes of an attachment that are kept in the record itself."""
 INLINE_ALL = 600 * 1024
 """Bytes of a record's attachments together: in base64, and with the case around them, they fit Kafka's 1 MB."""
-DOWNLOADED = 8 * 1024 * 1024
-"""Announced bytes of an attachment that is downloaded at all: a larger one would be kept by its digest only."""
+DOWNLOADED = 16 * 1024 * 1024
+"""Announced bytes of an attachment that is downloaded at all: the hub reads no longer answer."""
+LONGEST_NAME = 150
+"""Characters of an id; HubEE's have 36."""
 UNSEEN = frozenset({"SENT", "HUBEE_RECEIVED", "HUBEE_NOTIFIED"})
 """Statuses of a case that no commune has taken yet."""
 TAKEN = "SI_RECEIVED"
@@ -41,15 +44,16 @@ class _Stuck(Transient):
 
 
 def poll(_cursor: Cursor, settings: Mapping[str, str]) -> Intake:
-    """Read each procedure's queue once."""
-    stuck: _Stuck | None = None
+    """Read each procedure's queue once; say at the end which could not be read to its end."""
+    troubles: list[str] = []
     for procedure in filter(None, (name.strip() for name in settings["procedures"].split(","))):
         try:
             yield from _Queue(procedure, settings).read()
-        except _Stuck as error:
-            stuck = error
-    if stuck is not None:
-        raise stuck
+        except Transient as error:
+            # Refused credentials, a page, a case that is stuck: the other queues have their own.
+            troubles.append(f"{procedure}: {error.reason}")
+    if troubles:
+        raise Transient("; ".join(troubles))
 
 
 def dress(name: str, data: bytes) -> bytes:
@@ -82,7 +86,7 @@ class _Queue:
             listing: Answer = yield self._get("/notifications", maxResult=str(most), processCode=self.procedure)
             listed = _document(listing, list)
             for notification in listed:
-                if not isinstance(notification, dict) or not isinstance(notification.get("id"), str):
+                if not isinstance(notification, dict) or not _is_name(notification.get("id")):
                     # It cannot even be deleted: leave it, and let the others go on.
                     continue
                 if notification["id"] in stuck or notification.get("caseId") in waiting:
@@ -105,7 +109,7 @@ class _Queue:
         case: Any = None
         reason: str | None = "the notification names no case"
         answer: Answer | None = None
-        if isinstance(case_id, str):
+        if _is_name(case_id):
             answer = yield self._get(f"/cases/{_part(case_id)}")
             case, reason = _case(answer)
         attachments = yield from self._download_all(case_id, case)
@@ -145,7 +149,7 @@ class _Queue:
         # The smallest first: the business document is small, and must not lose its place to a scan.
         for entry, body in sorted(bodies, key=lambda pair: len(pair[1])):
             if len(body) > room:
-                entry["omitted"] = "no room beside the others"
+                entry["blob"] = yield Keep(body)
                 continue
             room -= len(body)
             entry["content"] = base64.b64encode(body).decode()
@@ -153,13 +157,16 @@ class _Queue:
 
     def _download(self, case_id: Any, attachment: dict[str, Any]) -> Step:
         names = ("id", "fileName", "type", "mimeType", "size", "status")
-        entry = {**{name: attachment.get(name) for name in names}, "sha256": None, "content": None, "omitted": None}
+        entry = {name: attachment.get(name) for name in names}
+        entry |= {"sha256": None, "content": None, "blob": None, "omitted": None}
         size = attachment.get("size")
         if attachment.get("status") in ("REJECTED", "CORRUPTED"):
             return {**entry, "omitted": "refused by the sender's side"}, None
         if isinstance(size, int) and size > DOWNLOADED:
-            return {**entry, "omitted": "larger than 8 MB"}, None
-        path = f"/cases/{_part(case_id)}/attachments/{_part(attachment.get('id'))}"
+            return {**entry, "omitted": "larger than 16 MB"}, None
+        if not _is_name(attachment.get("id")):
+            return {**entry, "omitted": "its id is none"}, None
+        path = f"/cases/{_part(case_id)}/attachments/{_part(attachment['id'])}"
         answer: Answer = yield self._get(path)
         if not answer.ok:
             _no_page(answer)
@@ -170,13 +177,15 @@ class _Queue:
             raise _Stuck("an attachment does not have its digest")
         entry["sha256"] = digest.hex()
         if len(answer.body) > INLINE:
-            return {**entry, "omitted": "larger than 512 kB"}, None
+            # Before the next one is downloaded: a case may have many.
+            entry["blob"] = yield Keep(answer.body)
+            return entry, None
         return entry, answer.body
 
     def _acknowledge(self, case_id: str, case: dict[str, Any]) -> Step:
         """Say that the commune has the case; a refusal is final: the record is safe, and the queue must go on."""
         status, path = case.get("status"), f"/cases/{_part(case_id)}"
-        if status in UNSEEN:
+        if isinstance(status, str) and status in UNSEEN:
             _no_page((yield Patch(path, headers=self.headers, auth=self.procedure, body={"status": TAKEN})))
         elif status != TAKEN:
             # Somebody has moved it on already: a receipt now would tell that it went back.
@@ -234,9 +243,16 @@ def _no_page(answer: Answer) -> None:
         raise Transient(f"status {answer.status}, and a page")
 
 
-def _part(name: Any) -> str:
+def _is_name(value: Any) -> TypeGuard[str]:
+    """Tell whether a vendor's id can be part of an address and of a key: JSON can say half of a character."""
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _part(name: str) -> str:
     """Write a vendor's id as one part of a path."""
-    written = str(name).encode("utf-8", "replace")
+    written = name.encode()
     return "".join(chr(byte) if chr(byte) in PLAIN else f"%{byte:02X}" for byte in written)
 
 

@@ -1,0 +1,1 @@
+"""Demands for civil-status records to the town hall's CityWeb, and its answers."""

@@ -1,0 +1,1 @@
+"""The electoral roll, as the decree has it."""

@@ -1,0 +1,1 @@
+"""Answers of the national register of persons to questions of identity."""
