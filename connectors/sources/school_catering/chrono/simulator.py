@@ -186,6 +186,11 @@ class Simulator(simulator.Simulator):
             fact = self._became(self._live(booking), "absent", called=callback)
             return self._call("absence", self.bookings[booking], fact, lost=not callback, twice=twice)
 
+    def forget(self) -> None:
+        """Forget places that were given up: no answer names them any more."""
+        with self.lock:
+            self.bookings = {number: place for number, place in self.bookings.items() if place.status != "cancelled"}
+
     def refuse(self, child: Child | str, times: int = 1) -> None:
         """Let the next questions about a child be answered with an error in a 200."""
         with self.lock:

@@ -1,0 +1,1 @@
+"""Civil Net Enfance (Ciril): bookings of meals and care, over SOAP."""

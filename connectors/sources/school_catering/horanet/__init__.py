@@ -1,0 +1,1 @@
+"""Horanet SmartTransac: who was there, accounts and bills, over SOAP."""
