@@ -49,12 +49,13 @@ def patron(previous: State | None, answer: model.Answer, context: Context) -> tu
     holds = _by_number("holds.hold.*.reservenumber", ((hold.reservenumber, _hold(hold)) for hold in told.holds.hold))
     facts = [*_returned(had["loans"], loans, context), *_lent(had["loans"], loans, context)]
     facts += _waiting(had["holds"], holds, told.holds.hold, context)
-    fulfilled = Counter(loans[name]["record"] for name in _begun(had["loans"], loans))
-    for name in sorted(diff(had["holds"], holds).removed, key=int):
+    begun = _begun(had["loans"], loans)
+    fulfilled = Counter(record for name in begun if (record := loans[name]["record"]))
+    for name in sorted(diff(had["holds"], holds).removed, key=_order):
         hold = had["holds"][name]
         if fulfilled[hold["record"]]:
             fulfilled[hold["record"]] -= 1
-        else:
+        elif hold["record"] or name not in begun:  # A dialect that names no work reserves the item.
             facts.append(Fact(HoldCancelled(**_reserved(name, hold)), context.key, context.read_at, name))
     return {"read_at": read_at, "loans": loans, "holds": holds}, facts
 
@@ -67,15 +68,16 @@ def _begun(had: Entries, loans: Entries) -> set[str]:
 
 
 def _returned(had: Entries, loans: Entries, context: Context) -> Iterator[Fact]:
-    for name in sorted(had.keys() - (loans.keys() - _begun(had, loans)), key=int):
-        started = date.fromisoformat(had[name]["issued"][:10])
+    for name in sorted(had.keys() - (loans.keys() - _begun(had, loans)), key=_order):
+        issued = had[name]["issued"]
+        started = date.fromisoformat(issued[:10]) if issued else None
         returned = LoanReturned(**_item(name, had[name]), started_on=started)
         yield Fact(returned, context.key, context.read_at, name)
 
 
 def _lent(had: Entries, loans: Entries, context: Context) -> Iterator[Fact]:
     begun = _begun(had, loans)
-    for name in sorted(begun.union(diff(had, loans).changed), key=int):
+    for name in sorted(begun.union(diff(had, loans).changed), key=_order):
         loan, known = loans[name], None if name in begun else had[name]
         due = _date(loan["due"])
         if known is None:
@@ -92,7 +94,7 @@ def _lent(had: Entries, loans: Entries, context: Context) -> Iterator[Fact]:
 
 
 def _waiting(had: Entries, holds: Entries, listed: Iterable[model.Hold], context: Context) -> Iterator[Fact]:
-    for item in sorted(listed, key=lambda item: int(item.reservenumber)):
+    for item in sorted(listed, key=lambda item: _order(item.reservenumber)):
         name = item.reservenumber
         hold, known = holds[name], had.get(name)
         if known is None:
@@ -148,8 +150,15 @@ def _by_number(field: str, entries: Iterable[tuple[str, State]]) -> dict[str, St
     return found
 
 
-def _same(one: str, other: str) -> bool:
+def _order(name: str) -> tuple[int, str]:
+    """Order numbers as numbers, and whatever else a library calls a number after them."""
+    return len(name), name
+
+
+def _same(one: str | None, other: str | None) -> bool:
     """Tell whether two issue dates may be the same moment: a version may say the day, the next the time too."""
+    if one is None or other is None:
+        return True
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
 

@@ -1,4 +1,4 @@
-"""What Koha answers to `GetPatronInfo`, as the XML decoder gives it.
+"""What a library answers about a patron, as the XML decoder gives it; in Koha's words, whichever dialect it came in.
 
 Only what an event needs is read.  Names, titles, charges and the MARC record end at this edge.
 """
@@ -11,7 +11,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from hub.model.errors import VendorError
+from connectors.sources.library.ils_di.profiles import Profile, having
+from connectors.sources.library.ils_di.profiles.biblixnet import BIBLIXNET
+from connectors.sources.library.ils_di.profiles.nanook import NANOOK
+from connectors.sources.library.ils_di.profiles.orphee import COUNT, ORPHEE
+from hub.model.errors import Invalid, VendorError
+from hub.pipeline.decode import xml
 
 _LOCAL = re.compile(r"(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2})?)?")
 _COUNT = re.compile(r"[0-9]{1,6}")
@@ -56,9 +61,10 @@ def _empty(name: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {name: []} if value is None else value)
 
 
-Number = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")]
-Local = Annotated[str, BeforeValidator(_local)]
-Day = Annotated[date, BeforeValidator(_day)]
+Number = Annotated[str, Field(pattern=r"^[0-9A-Za-z._-]{1,64}$")]
+MaybeNumber = Annotated[
+    str, BeforeValidator(lambda value: "" if value is None else value), Field(pattern=r"^[0-9A-Za-z._-]{0,64}$")
+]
 MaybeLocal = Annotated[str | None, BeforeValidator(_local)]
 MaybeDay = Annotated[date | None, BeforeValidator(_day)]
 MaybeCount = Annotated[int | None, BeforeValidator(_count)]
@@ -73,9 +79,10 @@ class Loan(_Strict):
     """One item that the patron has, with fields of its issue, its item and its record."""
 
     itemnumber: Number
-    biblionumber: Number
-    issuedate: Local
-    """A day, or a time without a zone."""
+    biblionumber: MaybeNumber = ""
+    """Only BiblixNet leaves it out."""
+    issuedate: MaybeLocal = None
+    """A day, or a time without a zone; only Koha says it."""
     date_due: MaybeDay = None
     lastreneweddate: MaybeLocal = None
     branchcode: Coded = ""
@@ -90,7 +97,7 @@ class Hold(_Strict):
 
     reservenumber: Number
     reservedate: MaybeLocal = None
-    biblionumber: Number
+    biblionumber: MaybeNumber = ""
     branchcode: Coded = ""
     """Where it will be collected; the label beside it may be encoded twice."""
     priority: MaybeCount = None
@@ -139,11 +146,49 @@ class Answer(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _refused(cls, answer: Any) -> Any:
-        """Tell an error from a malformed answer: its HTTP status is 200."""
+        """Tell an error, whose HTTP status is 200, and put every dialect into Koha's words."""
+        answer = _unwrapped(answer)
         inner = answer.get("GetPatronInfo") if isinstance(answer, dict) else None
         for part in (answer, inner):
             if isinstance(part, dict):
                 for name in ("error", "code"):
                     if name in part:
                         raise VendorError(f"<{name}> in place of a patron", fields=(name,))
+        if isinstance(inner, dict) and "patronId" in inner:
+            profile = NANOOK if next(having(inner, "bibId"), None) is not None else BIBLIXNET
+            return {"GetPatronInfo": _listed(profile, inner)}
+        if inner is None and (reader := next(having(answer, "no", "cb", "nom"), None)) is not None:
+            return {"GetPatronInfo": _found(reader, answer)}
         return answer
+
+
+def _unwrapped(answer: Any) -> Any:
+    """Open an answer that is the text of an element: whole documents come wrapped in CDATA, some of them twice."""
+    for _ in range(2):
+        if isinstance(answer, dict) and len(answer) == 1:
+            (inner,) = answer.values()
+            text = inner.get("#text") if isinstance(inner, dict) else inner
+            if isinstance(text, str) and text.lstrip().startswith("<"):
+                answer = xml(text.strip().encode("utf-8", "replace"))
+    return answer
+
+
+def _listed(profile: Profile, patron: dict[str, Any]) -> dict[str, Any]:
+    """Write a patron with `loans` and `holds` as Koha would; without `loans` nothing is said of them."""
+    told: dict[str, Any] = {"borrowernumber": profile.told(patron.get(profile.patron))}
+    for name, inner, write in (("loans", "loan", profile.lent), ("holds", "hold", profile.reserved)):
+        if name in patron:
+            within = patron[name]
+            items = _many(within[inner]) if isinstance(within, dict) and within.get(inner) is not None else []
+            told[name] = {inner: [write(item) if isinstance(item, dict) else item for item in items]}
+    return told
+
+
+def _found(reader: Any, answer: Any) -> dict[str, Any]:
+    """Write what stands anywhere in an answer of Orphée as Koha would; its own count says whether loans are missing."""
+    loans = [ORPHEE.lent(item) for item in having(answer, "ntc", "cb", "date_ret")]
+    count = ORPHEE.told(reader.get(COUNT))
+    if not loans and count != "0":
+        raise Invalid("no loans, and no count that says so", fields=(COUNT,))
+    holds = [ORPHEE.reserved(item) for item in having(answer, "no_ntc", "no_dmt")]
+    return {"borrowernumber": ORPHEE.told(reader["no"]), "loans": {"loan": loans}, "holds": {"hold": holds}}

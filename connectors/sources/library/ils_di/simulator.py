@@ -117,6 +117,8 @@ class Simulator(simulator.Simulator):
                     ages.append(chance.randint(26, 40))
                 for age in ages:
                     self.lend(reader, issued=today - timedelta(days=age))
+                for _ in range(chance.randint(0, 4)):
+                    self._lend_long_ago(_id(reader), today - timedelta(days=chance.randint(32, 60)))
                 if reader is cast.reader or chance.random() < 0.15:
                     self.place_hold(reader, priority=chance.randint(1, 4))
 
@@ -259,19 +261,26 @@ class Simulator(simulator.Simulator):
         with self.lock:
             return [hold.number for hold in self.holds.values() if hold.patron == _id(patron)]
 
-    def _lend(self, who: str, item: str, issued: date) -> str:
+    def _lend(self, who: str, item: str, issued: date, due: date | None = None) -> str:
         if item in self.loans:
             raise ValueError(f"lent: {item}")
         if self.last_lent.get((who, item)) == issued:
             # Two loans of one day look like one, whatever was answered between them.
             raise ValueError(f"lent to the same patron on the same day: {item}")
         self.last_lent[who, item] = issued
-        due = _open(issued + WEEKS)
-        branch, kind = _pick(tuple(BRANCHES), int(item)), _pick(KINDS, int(item[:-1]))
+        first_due = _open(issued + WEEKS)
+        branch, kind = _pick(tuple(BRANCHES), int(item[:-1])), _pick(KINDS, int(item[:-1]))
         started = self._said("LoanStarted", who, item)
-        self.loans[item] = Loan(item, item[:-1], who, branch, kind, issued, due, due, started)
+        self.loans[item] = Loan(item, item[:-1], who, branch, kind, issued, due or first_due, first_due, started)
         self._age()
         return item
+
+    def _lend_long_ago(self, who: str, issued: date) -> None:
+        """Lend an item that was prolonged before anybody asked: its month has ended, and it is not overdue."""
+        self.number += 1
+        item = f"{self.number}1"
+        self._lend(who, item, issued, due=_open(self.today + WEEKS))
+        self.loans[item].renewed_on = self.today - timedelta(days=1)
 
     def _end(self, loan: Loan) -> None:
         for fact in (loan.started, loan.renewed, loan.overdue):

@@ -1,0 +1,1 @@
+"""FOLIO: loans and requests of linked patrons, by its circulation interface."""

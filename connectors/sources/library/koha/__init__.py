@@ -1,0 +1,1 @@
+"""Koha by its REST interface and its notices."""

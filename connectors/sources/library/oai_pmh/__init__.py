@@ -1,0 +1,1 @@
+"""OAI-PMH: the records of a catalogue, as they come, change and go."""
