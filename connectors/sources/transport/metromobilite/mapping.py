@@ -20,13 +20,11 @@ from connectors.sources.transport.metromobilite import model
 from hub.model.connector import Context, Mapped
 from hub.model.errors import Held
 from hub.model.event import Fact
-from hub.pipeline.diff import diff
+from hub.pipeline.diff import diff, shrunk
 from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
 
 State = Mapping[str, Any]
 
-FEWEST = 3
-"""Fewer than these may end at once, however few there were."""
 PATIENCE = int(timedelta(hours=1) / timedelta(milliseconds=1))
 """Memory that is older proves nothing against a snapshot; without this end, a true one might be held for ever."""
 TITLE, DESCRIPTION = 500, 8000
@@ -63,7 +61,7 @@ def evtTC(previous: State | None, snapshot: model.Snapshot, context: Context) ->
 def _hold(known: Mapping[str, State], removed: tuple[str, ...], read_at: int, most: float) -> None:
     """Refuse to believe that so much ended before its time."""
     early = [code for code in removed if (end := known[code]["ends_at"]) is None or end > read_at]
-    if len(early) >= FEWEST and len(early) > most * len(known):
+    if shrunk(len(known), len(early), most):
         raise Held("too many disruptions are missing before their time")
 
 

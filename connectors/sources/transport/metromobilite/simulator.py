@@ -107,7 +107,7 @@ class Simulator(simulator.Simulator):
                 title,
                 _local(self.clock()),
                 NEVER if end is None else _local(end),
-                self._said("DisruptionPublished", code),
+                self._said("DisruptionPublished", code, about={"lines": list(lines)}),
             )
             return code
 
@@ -120,7 +120,11 @@ class Simulator(simulator.Simulator):
             item.version += 1
             item.lines = item.lines if lines is None else tuple(lines)
             item.updated = self._said(
-                "DisruptionUpdated", code, after=item.published, why="no answer showed how it was before"
+                "DisruptionUpdated",
+                code,
+                after=item.published,
+                why="no answer showed how it was before",
+                about={"lines": list(item.lines)},
             )
 
     def end(self, code: str) -> None:

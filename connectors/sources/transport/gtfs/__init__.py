@@ -1,0 +1,1 @@
+"""GTFS: two publications of a timetable, compared."""

@@ -1,0 +1,1 @@
+"""GTFS-Realtime: alerts and trip updates of any network that publishes them."""

@@ -1,0 +1,1 @@
+"""Car parks and park-and-ride sites, with the places that are free."""

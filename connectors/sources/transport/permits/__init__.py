@@ -1,0 +1,1 @@
+"""Resident parking permits and resident tickets: asked for, decided, paid, ending."""

@@ -1,0 +1,1 @@
+"""SIRI: situations and general messages, as XML or as SIRI Lite."""
