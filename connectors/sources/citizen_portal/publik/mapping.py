@@ -1,14 +1,24 @@
-"""From the portal's messages to requests that the hub runs as commands."""
+"""From the portal's messages, and the desk's, to requests that the hub runs as commands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from connectors.sources.citizen_portal.publik.model import Message
+from connectors.sources.citizen_portal.publik.evidence import compare, proven
+from connectors.sources.citizen_portal.publik.model import Decision, Message
 from hub.model.connector import Context
 from hub.model.errors import Unmappable
 from hub.model.event import Fact, Payload
-from schemas.models.citizen_portal import LinkRequested, PreferencesChanged, Role, UnlinkRequested
+from schemas.models.citizen_portal import (
+    DecisionReason,
+    LinkDecided,
+    LinkProposed,
+    LinkRequested,
+    PreferencesChanged,
+    Role,
+    UnlinkRequested,
+)
 
 ROLES = {"self": Role.SELF, "parent": Role.PARENT, "mandate": Role.MANDATE}
 
@@ -19,13 +29,18 @@ def request(message: Message, _context: Context) -> Iterable[Fact]:
     entity = message.citizen
     if message.link is not None:
         entity = _linkable(message.link.subject, "link.subject")
-        payload = LinkRequested(
-            citizen=message.citizen,
-            subject=entity,
-            role=ROLES[message.link.role],
-            scope=tuple(dict.fromkeys(message.link.scope)),
-            until=message.link.until,
-        )
+        link: Mapping[str, Any] = {
+            "citizen": message.citizen,
+            "subject": entity,
+            "role": ROLES[message.link.role],
+            "scope": tuple(dict.fromkeys(message.link.scope)),
+            "until": message.link.until,
+        }
+        payload = LinkRequested(**link)
+        if message.link.evidence is not None:
+            evidence = compare(message.link.evidence.account, message.link.evidence.record)
+            if not proven(evidence):
+                payload = LinkProposed(**link, proposal=message.id, evidence=evidence)
     elif message.unlink is not None:
         entity = _linkable(message.unlink.subject, "unlink.subject")
         payload = UnlinkRequested(citizen=message.citizen, subject=entity)
@@ -39,6 +54,29 @@ def request(message: Message, _context: Context) -> Iterable[Fact]:
             language=wanted.language,
         )
     yield Fact(payload, f"publik:{message.citizen}", message.at, entity, identity=(message.id,))
+
+
+def decision(told: Decision, _context: Context) -> Iterable[Fact]:
+    """Say what was decided, and ask for the link that was accepted."""
+    link, subject = told.link, f"publik:{told.citizen}"
+    decided = LinkDecided(
+        citizen=told.citizen,
+        subject=_linkable(link.subject, "link.subject"),
+        proposal=told.proposal,
+        accepted=told.accepted,
+        reason=DecisionReason(told.reason.upper()),
+        clerk=told.clerk,
+    )
+    yield Fact(decided, subject, told.at, told.proposal, identity=(told.id,))
+    if told.accepted:
+        requested = LinkRequested(
+            citizen=told.citizen,
+            subject=link.subject,
+            role=ROLES[link.role],
+            scope=tuple(dict.fromkeys(link.scope)),
+            until=link.until,
+        )
+        yield Fact(requested, subject, told.at, link.subject, identity=(told.id,))
 
 
 def _linkable(subject: str, field: str) -> str:

@@ -47,6 +47,41 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+def _text(value: Any) -> Any:
+    return "" if value is None else value
+
+
+Claimed = Annotated[str, BeforeValidator(_text), Field(max_length=200)]
+
+
+class Identity(BaseModel):
+    """Who somebody is, in FranceConnect's words; whatever else it says is not read, its `sub` least of all."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
+
+    family_name: Claimed = ""
+    """At birth."""
+    preferred_username: Claimed = ""
+    """In use; of an account from another country `family_name` may be this one."""
+    given_name: Claimed = ""
+    """All of them, with spaces; some people have none."""
+    birthdate: Annotated[str, BeforeValidator(_text), Field(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
+    """`00` for a month or a day that nobody knows."""
+    gender: Claimed = ""
+    """`male`, `female`, or `unspecified`, and what records write instead."""
+    birthplace: Claimed = ""
+    """INSEE's code of the commune; empty, or the name of a town, for who was born abroad."""
+    birthcountry: Claimed = ""
+    """INSEE's code of the country, 99100 for France."""
+
+
+class Evidence(_Strict):
+    """What there is to tell whether the account may see the subject."""
+
+    account: Identity
+    record: Identity
+
+
 class Link(_Strict):
     """The link that is asked for."""
 
@@ -54,6 +89,7 @@ class Link(_Strict):
     role: Literal["self", "parent", "mandate"]
     scope: list[Word] = Field(default=[], max_length=20)
     until: Day | None = None
+    evidence: Evidence | None = None
 
 
 class Unlink(_Strict):
@@ -88,4 +124,32 @@ class Message(_Strict):
         for part in ("link", "unlink", "preferences"):
             if (getattr(self, part) is not None) != (part == wanted):
                 raise Invalid("missing" if part == wanted else "does not go with the type", fields=(part,))
+        return self
+
+
+class Decided(_Strict):
+    """The link that was proposed, in full."""
+
+    subject: Subject
+    role: Literal["self", "parent", "mandate"]
+    scope: list[Word] = Field(max_length=20)
+    until: Day | None
+
+
+class Decision(_Strict):
+    """A clerk's decision about a link."""
+
+    id: Uuid
+    at: Instant
+    clerk: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,79}$")
+    citizen: Uuid
+    proposal: Uuid
+    accepted: bool
+    reason: Literal["proven", "somebody_else", "not_enough"]
+    link: Decided
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.accepted != (self.reason == "proven"):
+            raise Invalid("does not go with what was decided", fields=("reason",))
         return self

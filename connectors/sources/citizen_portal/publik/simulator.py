@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 from uuid import uuid4
@@ -20,11 +21,37 @@ PARIS = ZoneInfo("Europe/Paris")
 TOPICS = ("canteen", "library", "requests", "disruptions")
 KINDS = {
     "LinkRequested": "link_requested",
+    "LinkProposed": "link_requested",
     "UnlinkRequested": "unlink_requested",
     "PreferencesChanged": "preferences_changed",
 }
 ONE_FAMILY_IN = 4
 """Share of the families, beside the cast, who linked before the first day: each linked child is polled."""
+
+
+def claims(person: Person) -> dict[str, str]:
+    """Say what FranceConnect says of a person."""
+    abroad = person.birth_place.startswith("99")
+    return {
+        "sub": f"{person.citizen.replace('-', '')}v1",
+        "family_name": person.family_name,
+        "given_name": " ".join(person.given_names),
+        "birthdate": str(person.birth),
+        "gender": "female",
+        "birthplace": "" if abroad else person.birth_place,
+        "birthcountry": person.birth_place if abroad else "99100",
+    }
+
+
+def _link(
+    subject: str, role: str = "self", until: date | str | None = None, scope: Iterable[str] = ()
+) -> dict[str, Any]:
+    return {"subject": subject, "role": role, "scope": list(scope), "until": None if until is None else str(until)}
+
+
+def _plain(name: str) -> str:
+    decomposed = unicodedata.normalize("NFD", name)
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).upper()
 
 
 class Simulator(simulator.Simulator):
@@ -58,7 +85,15 @@ class Simulator(simulator.Simulator):
             topics = TOPICS if person.citizen in told_of_meals else TOPICS[1:]
             self.preferences(person, person.email, topics, person.lines)
             if person.borrowernumber is not None:
-                self.link(person, f"ils_di:{person.borrowernumber}", "self")
+                card = f"ils_di:{person.borrowernumber}"
+                # The library writes without accents: that is no difference.
+                record = {
+                    **claims(person),
+                    "family_name": _plain(person.family_name),
+                    "given_name": _plain(person.given_names[0]),
+                }
+                evidence = {"account": claims(person), "record": record} if person is cast.accents else None
+                self.link(person, card, "self", evidence=evidence)
             for child in person.children:
                 self.link(person, f"chrono:{child.external_id}", "parent")
 
@@ -70,11 +105,39 @@ class Simulator(simulator.Simulator):
         until: date | str | None = None,
         *,
         scope: Iterable[str] = (),
+        evidence: Mapping[str, Mapping[str, str]] | None = None,
         twice: bool = False,
     ) -> str:
-        """Ask for a link; return the message's id."""
-        part = {"subject": subject, "role": role, "scope": list(scope), "until": None if until is None else str(until)}
+        """Ask for a link that needs no clerk; return the message's id."""
+        part = _link(subject, role, until, scope)
+        if evidence is not None:
+            part["evidence"] = evidence
         return self._send(citizen, ("LinkRequested", subject), {"link": part}, twice=twice)
+
+    def propose(self, person: Person, subject: str, **record: str) -> str:
+        """Ask for a link whose record says something else, or less, than FranceConnect; return the message's id."""
+        part = {**_link(subject), "evidence": {"account": claims(person), "record": {**claims(person), **record}}}
+        return self._send(person, ("LinkProposed", subject), {"link": part}, twice=False)
+
+    def decide(self, proposal: str, person: Person, subject: str, *, accepted: bool = True) -> None:
+        """Let a clerk decide about a proposed link, at a desk of its own."""
+        name = str(uuid4())
+        body = {
+            "id": name,
+            "at": self.clock().astimezone(PARIS).isoformat(timespec="milliseconds"),
+            "clerk": "guichet-essai",
+            "citizen": person.citizen,
+            "proposal": proposal,
+            "accepted": accepted,
+            "reason": "proven" if accepted else "somebody_else",
+            "link": _link(subject),
+        }
+        key = f"publik:{person.citizen}"
+        with self.lock:
+            facts = [self.said("LinkDecided", key, proposal, feed="decision", key=name)]
+            if accepted:
+                facts.append(self.said("LinkRequested", key, subject, feed="decision", key=name, about=_link(subject)))
+            self.call("decision", key, json.dumps(body).encode(), facts=facts)
 
     def unlink(self, citizen: Person | str, subject: str, *, twice: bool = False) -> str:
         """Ask for the end of a link; return the message's id."""
@@ -102,17 +165,30 @@ class Simulator(simulator.Simulator):
         with self.lock:
             return self.call("request", f"publik:{uuid}", body)
 
+    def garble(self, citizen: Person | str, subject: str, role: str = "self") -> str:
+        """Ask for a link in a message whose type is misspelt; return what it should have been."""
+        uuid = citizen if isinstance(citizen, str) else citizen.citizen
+        part: dict[str, Any] = {"subject": subject, "role": role, "scope": [], "until": None}
+        with self.lock:
+            _, said, body = self._say(uuid, ("LinkRequested", subject), {"link": part})
+            self.call("request", f"publik:{uuid}", body.replace(b"link_requested", b"link_requestd"), facts=[said])
+        return body.decode()
+
     def _send(
         self, citizen: Person | str, fact: tuple[str, str], part: dict[str, dict[str, Any]], *, twice: bool
     ) -> str:
         uuid = citizen if isinstance(citizen, str) else citizen.citizen
+        with self.lock:
+            message, said, body = self._say(uuid, fact, part)
+            self.call("request", f"publik:{uuid}", body, facts=[said], twice=twice)
+        return message
+
+    def _say(self, uuid: str, fact: tuple[str, str], part: dict[str, dict[str, Any]]) -> tuple[str, str, bytes]:
+        """Return the message's id, the journal's name of what it says, and its bytes."""
         kind, entity = fact
         message = str(uuid4())
         at = self.clock().astimezone(PARIS).isoformat(timespec="milliseconds")
         body = {"id": message, "type": KINDS[kind], "at": at, "citizen": uuid, **part}
-        with self.lock:
-            # Only this message shows the fact, so its id is the key under which an answer would.
-            said = self.said(kind, f"publik:{uuid}", entity, feed="request", key=message)
-            encoded = json.dumps(body, ensure_ascii=False).encode()
-            self.call("request", f"publik:{uuid}", encoded, facts=[said], twice=twice)
-        return message
+        # Only this message shows the fact, so its id is the key under which an answer would.
+        said = self.said(kind, f"publik:{uuid}", entity, feed="request", key=message, about=next(iter(part.values())))
+        return message, said, json.dumps(body, ensure_ascii=False).encode()

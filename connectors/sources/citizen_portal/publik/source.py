@@ -1,4 +1,4 @@
-"""Takes the portal's messages as they come: only what names the record is looked at here."""
+"""Takes the messages of the portal and of the desk as they come: only what names the record is looked at here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAME = re.compile(r"[\x21-\x7e]{1,150}")
 
 def receive(call: Call) -> Emit | Refusal:
     """Find the citizen, whose messages stay in order, and the message's own id, under which it counts once."""
-    if call.feed != "request":
+    if call.feed not in ("request", "decision"):
         return Refusal(404, "no such feed")
     try:
         message = json(call.body)
@@ -28,7 +28,7 @@ def receive(call: Call) -> Emit | Refusal:
             return Refusal(422, f"{name}: missing, or not an id")
     sent_as = {name.lower(): value for name, value in call.headers.items()}.get("x-request-id", "")
     return Emit(
-        feed="request",
+        feed=call.feed,
         # Uuids are the same in capitals: two keys for one citizen would lose the order.
         key=f"publik:{message['citizen'].lower()}",
         value=call.body,
