@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -34,10 +34,16 @@ class KafkaFailed(Exception):
 class Kafka:
     """One node.  `with Kafka(folder) as kafka: kafka.bootstrap`."""
 
-    def __init__(self, folder: Path, *, secure: bool = False, heap: str = "384m") -> None:
-        """`secure`: TLS and SCRAM-SHA-512 with ACLs; certificates and passwords are made in the folder."""
+    def __init__(self, folder: Path, *, secure: bool = False, heap: str = "384m", number: int = 1) -> None:
+        """`secure`: TLS and SCRAM-SHA-512 with ACLs; certificates and passwords are made in the folder.
+
+        `number` is the node's id among the `peers` that a cluster gives it.
+        """
         self.folder = folder.resolve()
         self.secure = secure
+        self.number = number
+        self.peers: Sequence[Kafka] = (self,)
+        self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         self._heap = heap
         self._child: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -77,12 +83,33 @@ class Kafka:
         if not (LIBS / ".checked").exists():
             raise KafkaFailed("Kafka's jars are missing: run `make kafka`")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._take_ports()
+        if self.pid is None and len(self.peers) == 1:
+            self._take_ports()
+        self.prepare()
+        self.await_ready(seconds)
+
+    def prepare(self) -> None:
+        """Start without waiting: a node of several is ready only when others are there."""
         if self.secure and not self.ca_file.exists():
             _make_certificates(self.folder / "tls")
         self._format()
         (self.folder / "server.properties").write_text(self._properties(), "utf-8")
         (self.folder / "log4j2.properties").write_text(_LOG4J, "utf-8")
+        self._spawn()
+
+    def await_ready(self, seconds: float) -> None:
+        """Wait until the node takes requests; raise `KafkaFailed`."""
+        if not listening(self.port, self._running(), seconds):
+            self.kill()
+            raise KafkaFailed(f"Kafka did not start; see {self.folder / 'kafka.log'}")
+        self._await_metadata(seconds)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            raise KafkaFailed("not started")
+        return self._child
+
+    def _spawn(self) -> None:
         log = self.folder / "kafka.log"
         if log.exists() and log.stat().st_size > 5_000_000:
             log.unlink()
@@ -92,10 +119,6 @@ class Kafka:
             environment=_environment(),
             cwd=self.folder,
         )
-        if not listening(self.port, self._child, seconds):
-            self.kill()
-            raise KafkaFailed(f"Kafka did not start; see {log}")
-        self._await_metadata(seconds)
 
     def stop(self, seconds: float = 15.0) -> None:
         """Stop in order."""
@@ -149,12 +172,11 @@ class Kafka:
         if (data / "meta.properties").exists():
             return
         data.mkdir(parents=True, exist_ok=True)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         if not self.secure:
             # What StorageTool writes, without a JVM: saves a second.
             directory = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
             (data / "meta.properties").write_text(
-                f"version=1\ncluster.id={cluster}\nnode.id=1\ndirectory.id={directory}\n", "utf-8"
+                f"version=1\ncluster.id={self.cluster_id}\nnode.id={self.number}\ndirectory.id={directory}\n", "utf-8"
             )
             return
         (self.folder / "server.properties").write_text(self._properties(), "utf-8")
@@ -167,7 +189,7 @@ class Kafka:
                 "kafka.tools.StorageTool",
                 "format",
                 "--cluster-id",
-                cluster,
+                self.cluster_id,
                 "--config",
                 str(self.folder / "server.properties"),
                 "--add-scram",
@@ -180,15 +202,20 @@ class Kafka:
         )
 
     def _properties(self) -> str:
+        copies = str(min(len(self.peers), 3))
         lines = {
             "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "node.id": str(self.number),
+            "controller.quorum.voters": ",".join(
+                f"{node.number}@127.0.0.1:{node.controller_port}" for node in self.peers
+            ),
+            "unclean.leader.election.enable": "false",
+            "leader.imbalance.check.interval.seconds": "10",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self.folder / "data"),
             "num.partitions": "1",
             "auto.create.topics.enable": "false",
-            "offsets.topic.replication.factor": "1",
+            "offsets.topic.replication.factor": copies,
             "offsets.topic.num.partitions": "4",
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
@@ -246,6 +273,37 @@ class Kafka:
                 return
             time.sleep(0.05)
         raise KafkaFailed(f"Kafka did not get ready; see {log}")
+
+
+class Cluster:
+    """Three nodes, each a broker and a controller.  `with Cluster(folder) as cluster: cluster.bootstrap`."""
+
+    def __init__(self, folder: Path, nodes: int = 3, heap: str = "320m") -> None:
+        self.nodes = [Kafka(folder / f"node-{n}", heap=heap, number=n) for n in range(1, nodes + 1)]
+        for node in self.nodes:
+            node.peers = self.nodes
+            node.cluster_id = self.nodes[0].cluster_id
+
+    @property
+    def bootstrap(self) -> str:
+        """Return `host:port` of all nodes."""
+        return ",".join(node.bootstrap for node in self.nodes)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        for node in self.nodes:
+            node.folder.mkdir(parents=True, exist_ok=True)
+            node._take_ports()
+        for node in self.nodes:
+            node.prepare()
+        for node in self.nodes:
+            node.await_ready(60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop all at once: a node alone would wait for the others."""
+        for node in self.nodes:
+            node.kill()
 
 
 _LOG4J = """status = error

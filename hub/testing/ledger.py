@@ -7,25 +7,28 @@ For each source, four legs, each a difference that must be 0:
     facts       what could be observed of the town is in the event topics, once, and nothing else is
     entries     every event stands in SQL, and nothing else does
 
-and for the mail: every notice that is due was taken by the mail server, once.
+and for the mail: whoever the town owes a message got it, once, and nobody else did (`hub.testing.mails`).
 
 What may miss, and why, is told by the town, never by a tolerance: an answer that a fault spoiled, the
-last answer of an intake process that ended, a fact that no arrived answer showed.
+last answer of an intake process that ended, a fact that no arrived answer showed.  An answer that arrived
+behind one that was asked for later shows nothing: it is no news any more.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hub.kafka.ledger import Topics
+from hub.model.command import Command
 from hub.model.connector import Connector
 from hub.model.decision import Deliver, Quarantine, Skip
-from hub.model.record import Header, Record
+from hub.model.record import Header, Origin, Record
 from hub.pipeline.parking import Partition, decide
 from hub.pipeline.process import Encoder
+from hub.testing.mails import Letter, Owed, owed
 from hub.testing.town.journal import Account, Entry
 
 
@@ -36,6 +39,8 @@ class Stored(NamedTuple):
     type: str
     subject: str
     product: str
+    read_at: int = 0
+    recorded_at: int = 0
 
 
 class Sent(NamedTuple):
@@ -61,11 +66,13 @@ class Source:
     foreign: int = 0
     """Raw records that name no answer: put there by hand."""
     again: int = 0
-    """Raw records of callbacks that the town delivered more than once, beyond the first."""
+    """Raw records of what the town delivered or the hub had to read more than once, beyond the first."""
     doubled: int = 0
-    """Raw records of one answer beyond the first, without a second delivery by the town."""
+    """Raw records of one answer beyond the first, and nothing says why."""
     delivered: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
+    settled: Counter[str] = field(default_factory=Counter)
+    """Quarantined records that an operator's command settled, by how."""
     skipped: Counter[str] = field(default_factory=Counter)
     since: int = 0
     """Raw records of answers that were served while the hub's side was read: in order, and in no other count."""
@@ -92,8 +99,18 @@ class Source:
 
 @dataclass
 class Mails:
-    """The notices' lines of the ledger."""
+    """The mail's lines of the ledger."""
 
+    owed: int = 0
+    """Mails that people must have, by what they asked the town for."""
+    either: int = 0
+    """Mails that may be or not: wish and fact were recorded so close together that either may have been first."""
+    bounced: int = 0
+    """Mails that the mail server refused for good."""
+    untold: int = 0
+    """Owed, and neither taken nor bounced."""
+    uncalled: int = 0
+    """Taken or bounced, and owed to nobody."""
     due: int = 0
     """Notices in the outbox."""
     sent: int = 0
@@ -111,7 +128,7 @@ class Mails:
     @property
     def difference(self) -> int:
         """What does not add up."""
-        return self.waiting + self.doubled + self.unfounded + self.missing
+        return self.untold + self.uncalled + self.waiting + self.doubled + self.unfounded + self.missing
 
 
 @dataclass
@@ -141,6 +158,7 @@ class Ledger:
                     "served": source.served,
                     "not_raw_by_reason": dict(source.excused),
                     "lost": len(source.lost),
+                    "lost_answers": source.lost,
                     "again": source.again,
                     "raw": source.raw,
                     "unserved": source.unserved,
@@ -148,6 +166,7 @@ class Ledger:
                     "doubled": source.doubled,
                     "delivered": source.delivered,
                     "quarantined": dict(source.quarantined),
+                    "settled": dict(source.settled),
                     "skipped": dict(source.skipped),
                     "since": source.since,
                     "adrift": source.adrift,
@@ -163,6 +182,11 @@ class Ledger:
                 for source in self.sources
             },
             "mails": {
+                "owed": self.mails.owed,
+                "either": self.mails.either,
+                "bounced": self.mails.bounced,
+                "untold": self.mails.untold,
+                "uncalled": self.mails.uncalled,
                 "due": self.mails.due,
                 "sent": self.mails.sent,
                 "refused": self.mails.refused,
@@ -181,34 +205,46 @@ def reckon(
     early: Sequence[Entry],
     topics: Topics,
     stored: Iterable[Stored],
-    notices: Iterable[Sent],
+    notices: Iterable[Sent] | None,
     late: Sequence[Entry],
     connectors: Mapping[str, Connector],
     schemas: Encoder,
+    overlap_ms: int = 0,
 ) -> Ledger:
     """Compare.  `early` and `late` are the journal before and after the hub's side was read.
 
     An answer must be raw if it was served before, and may be raw if it was served meanwhile.
+    `notices` is None where nobody sends mail, `overlap_ms` is for `hub.testing.mails.owed`.
     """
     before, after = Account.of(early), Account.of(late)
+    stored = list(stored)
     rows: dict[str, dict[str, Stored]] = defaultdict(dict)
     for row in stored:
         rows[row.product][row.id] = row
-    arrived = {answer for records in topics.raw.values() for record in records if (answer := _answer(record))}
-    seen = after.seen(arrived)
+    arrived = {
+        answer
+        for records in topics.raw.values()
+        for record in records
+        if isinstance(record, Record) and (answer := _answer(record))
+    }
+    believed = arrived - _overtaken(topics, after)
+    seen = after.seen(believed)
     sources = []
     for product, connector in sorted(connectors.items()):
         source = Source(product)
-        records = topics.raw.get(product, [])
-        _answers(source, records, before, after, arrived)
-        expected = _records(source, records, topics, connector, schemas, before=before, after=after)
+        everything = topics.raw.get(product, [])
+        files = {name for name, feed in connector.feeds.items() if feed.manifest.style == "file"}
+        _answers(source, [item for item in everything if isinstance(item, Record)], before, after, arrived, files)
+        expected, by_hand = _records(source, everything, topics, connector, schemas, before=before, after=after)
         events = {event.id: event for event in topics.events.values() if event.product == product}
         source.events = len(events)
         source.unfounded = len(events.keys() - expected)
         said = Counter((fact.type, fact.subject) for fact in seen.observable if fact.product == product)
         source.facts = said.total()
         source.hidden = Counter(why for fact, why in seen.hidden if fact.product == product)
-        found = Counter((event.type.rpartition(".")[2], event.subject) for event in events.values())
+        found = Counter(
+            (event.type.rpartition(".")[2], event.subject) for name, event in events.items() if name not in by_hand
+        )
         source.mismatched = {
             f"{kind} {subject}": (said[kind, subject], found[kind, subject])
             for kind, subject in sorted(said.keys() | found.keys())
@@ -217,10 +253,39 @@ def reckon(
         source.entries = len(rows[product])
         source.misfiled = len(rows[product].keys() ^ events.keys())
         sources.append(source)
-    return Ledger(sources, _mails(after, notices))
+    mails = Mails() if notices is None else _mails(after, notices, owed(after, stored, believed, overlap_ms))
+    return Ledger(sources, mails)
 
 
-def _answers(source: Source, records: Sequence[Record], before: Account, after: Account, arrived: set[str]) -> None:
+def _overtaken(topics: Topics, account: Account) -> set[str]:
+    """Find polled answers that stand behind something about the same subject that was read later.
+
+    A callback that is delivered again says nothing that a poll since its first delivery would not know.
+    """
+    found: set[str] = set()
+    for records in topics.raw.values():
+        last: dict[bytes, int] = {}
+        arrived: set[str] = set()
+        for record in records:
+            if not isinstance(record, Record) or (answer := _answer(record)) is None:
+                continue
+            if answer in arrived or answer not in account.served:
+                continue
+            arrived.add(answer)
+            if account.served[answer]["instance"] and record.read_at < last.get(record.key, 0):
+                found.add(answer)
+            last[record.key] = max(record.read_at, last.get(record.key, 0))
+    return found
+
+
+def _answers(
+    source: Source,
+    records: Sequence[Record],
+    before: Account,
+    after: Account,
+    arrived: set[str],
+    files: Collection[str],
+) -> None:
     product = source.product
     served = {answer for answer, entry in before.served.items() if entry["product"] == product}
     source.served = len(served)
@@ -234,6 +299,12 @@ def _answers(source: Source, records: Sequence[Record], before: Account, after: 
             source.excused[why] += 1
     answers = [answer for record in records if (answer := _answer(record)) is not None]
     source.foreign = len(records) - len(answers)
+    broken = sum(
+        1
+        for entry in after.entries
+        if entry["kind"] == "note"
+        and (entry["what"] == "broker_away" or (entry["what"] == "killed" and entry.get("role") in ("intake", "all")))
+    )
     for answer, count in Counter(answers).items():
         entry = after.served.get(answer)
         if answer not in served and entry is not None and entry["product"] == product:
@@ -242,7 +313,11 @@ def _answers(source: Source, records: Sequence[Record], before: Account, after: 
             source.unserved += count
         else:
             # A callback whose answer got lost is delivered again: the hub may have it as often as it was sent.
-            allowed = max(len(after.attempts.get(answer, ())), 1)
+            # A file whose reading was broken off is read again from where it is known to have been read to; so is
+            # whatever else is named by what it holds, and not by who asked.
+            attempts = len(after.attempts.get(answer, ()))
+            asked = entry["instance"] and entry["feed"] not in files
+            allowed = attempts or (1 if asked else 1 + broken)
             source.again += min(count, allowed) - 1
             source.doubled += max(count - allowed, 0)
 
@@ -291,29 +366,42 @@ def excused(entries: Sequence[Entry], product: str) -> dict[str, str]:
 
 def _records(
     source: Source,
-    records: Sequence[Record],
+    everything: Sequence[Record | Command],
     topics: Topics,
     connector: Connector,
     schemas: Encoder,
     *,
     before: Account,
     after: Account,
-) -> set[str]:
-    """Decide every raw record again, and look its outcome up; return the ids of all events that follow."""
+) -> tuple[set[str], set[str]]:
+    """Decide every raw record again, and look its outcome up; return the ids of all events that follow.
+
+    Beside them those of records that the town had no part in: a clerk's decisions, what an operator wrote.
+    """
     expected: set[str] = set()
-    partitions: dict[int, Partition] = defaultdict(Partition)
-    for record in records:
+    by_hand: set[str] = set()
+    partitions: dict[int, Partition] = defaultdict(lambda: Partition(remembers_all=True))
+    for record in everything:
+        decided = decide([record], partitions[record.origin.partition], connector, schemas)
+        if isinstance(record, Command):
+            expected.update(d.event.id for d in decided.decisions if isinstance(d, Deliver))
+            for settled in decided.settled:
+                origin = Origin(record.origin.topic, settled.epoch, record.origin.partition, settled.offset)
+                source.settled[settled.how] += 1
+                source.adrift += origin not in topics.settled
+            continue
         late = (answer := _answer(record)) is not None and answer in after.served and answer not in before.served
-        decided = decide([record], partitions[record.origin.partition], connector, schemas).decisions
         here = True
-        for decision in decided:
+        for decision in decided.decisions:
             match decision:
                 case Deliver(event):
                     expected.add(event.id)
+                    if _answer(record) is None:
+                        by_hand.add(event.id)
                     here = here and event.id in topics.events
                 case Quarantine(code=code):
                     here = here and topics.quarantined.get(record.origin) == code
-        first = decided[0]
+        first = decided.decisions[0]
         if not here:
             source.adrift += 1
         elif late:
@@ -324,11 +412,16 @@ def _records(
             source.quarantined[first.code] += 1
         elif isinstance(first, Skip):
             source.skipped[first.reason] += 1
-    return expected
+    return expected, by_hand
 
 
-def _mails(account: Account, notices: Iterable[Sent]) -> Mails:
-    mails = Mails()
+def _mails(account: Account, notices: Iterable[Sent], due: Owed) -> Mails:
+    mails = Mails(owed=due.least.total(), either=due.most.total() - due.least.total())
+    ended = {entry["message_id"]: Letter(entry["recipient"], entry["type"]) for entry in account.bounced}
+    mails.bounced = len(ended)
+    ended |= {entry["message_id"]: Letter(entry["recipient"], entry["type"]) for entry in account.mails}
+    told = Counter(ended.values())
+    mails.untold, mails.uncalled = (due.least - told).total(), (told - due.most).total()
     states: dict[str, str] = {notice.id: notice.state for notice in notices}
     sent = {name for name, state in states.items() if state == "sent"}
     mails.due, mails.sent = len(states), len(sent)

@@ -39,12 +39,12 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import anyio
 import httpx
@@ -57,6 +57,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.testing.town.journal import Journal
 from hub.testing.town.people import Child, Person, Town
+from hub.testing.town.step import Step
+
+if TYPE_CHECKING:
+    from hub.testing.town.world import World
 
 SIGNATURE = "X-Hub-Signature"
 REQUEST_ID = "X-Request-Id"
@@ -65,6 +69,14 @@ HTML_PAGE = (
     b"<body><h1>Service momentan\xc3\xa9ment indisponible</h1></body></html>\n"
 )
 KINDS = ("503", "429", "slow", "html200", "truncate")
+
+
+class FileRow(NamedTuple):
+    """A row of a file: its feed, its raw key, and the facts that it shows."""
+
+    feed: str
+    key: str
+    facts: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -176,10 +188,8 @@ class _Failing:
         headers = {name.lower(): value for name, value in start["headers"]}
         answer = headers.get(REQUEST_ID.lower().encode(), b"").decode()
         if fault.kind == "slow":
-            self._journal(fault, path, None, held=answer or None)
+            self._journal(fault, path, None)
             await anyio.sleep(fault.seconds)
-            if answer:
-                self._simulator.journal.write("released", product=self._simulator.product, answer=answer)
             for message in messages:
                 await send(message)
             return
@@ -194,9 +204,9 @@ class _Failing:
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
         # Returning before the announced length is what makes the server break the connection.
 
-    def _journal(self, fault: Fault, path: str, answer: str | None, held: str | None = None) -> None:
+    def _journal(self, fault: Fault, path: str, answer: str | None) -> None:
         self._simulator.journal.write(
-            "fault", product=self._simulator.product, fault=fault.kind, path=path, answer=answer, held=held
+            "fault", product=self._simulator.product, fault=fault.kind, path=path, answer=answer
         )
 
 
@@ -229,8 +239,12 @@ class Simulator:
         self._changed = False
         self.keep: Callable[[], None] = lambda: None
         """Puts what `save` gives in a safe place; the host sets it."""
+        self.answered: dict[str, float] = {}
+        """When somebody was last told of a key, on the monotonic clock."""
         self._caller: threading.Thread | None = None
         self._closing = threading.Event()
+        self.handed_over: set[str] = set()
+        """Names of files that somebody has read."""
 
     def keep_if_changed(self) -> None:
         """Keep the state if something was said since it was last kept."""
@@ -269,6 +283,10 @@ class Simulator:
     def seed(self) -> None:
         """Set the state in which the town wakes up."""
 
+    def day(self, world: World) -> Iterator[Step]:
+        """Yield what happens at this vendor on a school day, and at no other."""
+        yield from ()
+
     def answer(
         self,
         request: Request,
@@ -285,6 +303,7 @@ class Simulator:
         `key` is the raw key; `facts` are those that this answer shows and that no `feed` and `key` tell.
         """
         answer = str(uuid4())
+        self.answered[key] = time.monotonic()
         self.journal.write(
             "served",
             product=self.product,
@@ -295,6 +314,23 @@ class Simulator:
             facts=list(facts),
         )
         return Response(body, status, headers={REQUEST_ID: answer, "Content-Type": content_type})
+
+    def file(self, name: str, body: bytes, content_type: str, rows: Iterable[FileRow]) -> Response:
+        """Answer with a file, each row of which must become exactly one raw record, however often it is read."""
+        if name not in self.handed_over:
+            self.handed_over.add(name)
+            self._changed = True
+            for number, row in enumerate(rows, 1):
+                self.journal.write(
+                    "served",
+                    product=self.product,
+                    feed=row.feed,
+                    key=row.key,
+                    answer=f"{_named(self.product, name)}:{number}",
+                    instance="",
+                    facts=list(row.facts),
+                )
+        return Response(body, headers={REQUEST_ID: _named(self.product, name), "Content-Type": content_type})
 
     def said(
         self,
@@ -308,16 +344,18 @@ class Simulator:
         key: str | None = None,
         after: str | None = None,
         unless: str | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> str:
         """Journal a fact and return its name.
 
         `type` is the record name (`LoanStarted`).  With `feed` and `key`, answers of that feed and key show it
         until `over`.  `after`: cannot be seen unless that fact was seen before; `unless`: is not seen if that
-        fact was seen.  `observable=False` with `why`: nobody can, whatever is answered.
+        fact was seen.  `observable=False` with `why`: nobody can, whatever is answered.  `about`: what else
+        an oracle needs, as JSON values.
         """
         self._changed = True
         fact = str(uuid4())
-        fields = {"feed": feed, "key": key, "after": after, "unless": unless}
+        fields = {"feed": feed, "key": key, "after": after, "unless": unless, "about": about}
         self.journal.write(
             "said",
             fact=fact,
@@ -433,6 +471,7 @@ _INFRASTRUCTURE = frozenset(
         "faults",
         "app",
         "keep",
+        "answered",
         "_changed",
         "_calls",
         "_pending",
@@ -476,6 +515,11 @@ def _post(client: httpx.Client, url: str, body: bytes, headers: Mapping[str, str
         return client.post(url, content=body, headers=headers).status_code
     except httpx.HTTPError:
         return 0
+
+
+def _named(product: str, name: str) -> str:
+    """Name a file's answer: the same each time it is read."""
+    return str(uuid5(NAMESPACE_URL, f"{product}/{name}"))
 
 
 def instance_of(request: Request) -> str:

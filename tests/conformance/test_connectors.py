@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub import catalogue
+from hub.config import Loaded, Settings, Source, check_connectors
 from hub.model.connector import Connector
 from hub.model.decision import Deliver, Outcome, Quarantine, Skip
 from hub.model.errors import Code
 from hub.pipeline.process import process
-from hub.testing.samples import Sample, record, samples, told
+from hub.testing.samples import Sample, golden, record, samples
+from hub.testing.town.host import Host
 
 CONNECTORS = list(catalogue.connectors().values())
 SAMPLES = [(connector, sample) for connector in CONNECTORS for sample in samples(connector)]
@@ -38,16 +39,11 @@ def outcomes(connector: Connector) -> Iterator[tuple[Sample, Outcome]]:
 
 
 @every_sample
-def test_sample_gives_its_golden_decisions(
-    connector: Connector, sample: Sample, request: pytest.FixtureRequest
-) -> None:
+def test_sample_gives_its_golden_decisions(connector: Connector, sample: Sample) -> None:
     """What is decided of a sample is what was reviewed and committed."""
-    text = json.dumps(told(decide(connector, sample)), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-    if request.config.getoption("--update-golden"):
-        sample.golden.parent.mkdir(parents=True, exist_ok=True)
-        sample.golden.write_text(text, "utf-8")
-    assert sample.golden.exists(), f"no golden for {sample.path.name}: run pytest --update-golden and read the diff"
-    assert sample.golden.read_text("utf-8") == text
+    how = f"write it by `python -m hub.testing.samples {connector.product}`, and read the diff"
+    assert sample.golden.exists(), f"no golden for {sample.path.name}: {how}"
+    assert sample.golden.read_text("utf-8") == golden(connector, sample), f"if that is right, {how}"
 
 
 @every_connector
@@ -78,7 +74,7 @@ def test_manifest_is_consistent(connector: Connector) -> None:
     """Feeds can be received, and what they emit exists in their domain."""
     styles = {feed.manifest.style for feed in connector.feeds.values()}
     assert (connector.receive is not None) == ("webhook" in styles)
-    assert (connector.poll is not None) == bool(styles & {"poll", "snapshot"})
+    assert (connector.poll is not None) == bool(styles & {"poll", "snapshot", "file"})
     for feed in connector.feeds.values():
         for name in feed.manifest.emits:
             assert catalogue.schemas().id_of(f"hub.{connector.domain}.{name}")
@@ -135,6 +131,15 @@ def test_no_value_of_a_sample_is_told(connector: Connector) -> None:
             if isinstance(decision, Quarantine):
                 assert len(decision.detail) < 200, sample.name
                 assert "@" not in decision.detail.replace("@attr", ""), sample.name
+
+
+def test_a_city_can_start_with_the_simulators_settings(tmp_path: Path) -> None:
+    """What the simulators tell a city to write fits the manifests."""
+    town = Host(tmp_path, seed=1, families=2, hooks_url="http://127.0.0.1:1")
+    sources = {name: vendor.city_settings("http://127.0.0.1:2") for name, vendor in town.world.simulators.items()}
+    loaded = Loaded(Settings(connectors={name: Source(**settings) for name, settings in sources.items()}), {})
+    assert check_connectors(loaded, catalogue.connectors()) == []
+    assert set(sources) == set(catalogue.connectors())
 
 
 @every_connector

@@ -213,26 +213,20 @@ def test_a_token_that_ended_early_is_renewed(box: Box) -> None:
     vendor.close()
 
 
-def test_a_wrong_secret_is_waited_for(box: Box, tmp_path: Path) -> None:
-    """The vendor refuses the client: nothing is lost, and the remedy is told."""
+def test_a_wrong_secret_is_waited_for_and_the_other_procedures_are_polled(box: Box, tmp_path: Path) -> None:
+    """Nothing is lost, and procedure and remedy are told."""
     box.simulator.demand(box.town.persons[0])
+    death = box.simulator.declare_death()
     wrong = tmp_path / "wrong"
     wrong.write_text("no", "utf-8")
-    auth = credentials(
-        type(
-            "Source",
-            (),
-            {
-                "credentials": {
-                    "EtatCivil": Credential(
-                        kind="oauth2", secret_file=wrong, client_id="x", token_url=f"{box.server.url}/token"
-                    )
-                }
-            },
-        )()
-    )
-    vendor = Vendor(box.server.url + "/", "hub", 1000, auth)
+    city = box.simulator.city_settings(box.server.url)
+    made = {name: Credential.model_validate(value) for name, value in city["credentials"].items()}
+    made["EtatCivil"] = made["EtatCivil"].model_copy(update={"secret_file": wrong})
+    assert city["settings"]["procedures"].startswith("EtatCivil")
+    vendor = Vendor(box.server.url + "/", "hub", 1000, credentials(type("Source", (), {"credentials": made})()))
     assert CONNECTOR.poll is not None
-    with pytest.raises(Transient, match="check the credentials"):
-        drive(CONNECTOR, CONNECTOR.poll({}, box.simulator.city_settings(box.server.url)["settings"]), vendor, box)
+    with pytest.raises(Transient, match=r"^EtatCivil: .*check the credentials$"):
+        drive(CONNECTOR, CONNECTOR.poll({}, city["settings"]), vendor, box)
     vendor.close()
+    assert [wish.key for wish in box.raw] == [f"hubee:{death}"]
+    assert len(box.simulator.queue) == 1

@@ -165,7 +165,7 @@ class SmallHub:
                 early=early,
                 topics=self.topics,
                 stored=self.stored,
-                notices=[],
+                notices=None,
                 late=late,
                 connectors=self.connectors,
                 schemas=self.schemas,

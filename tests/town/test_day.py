@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pprint import pformat
 
 import pytest
 from small_hub import SmallHub, town
@@ -59,6 +60,7 @@ def test_day_balances_and_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 def check(hub: SmallHub, host: Host) -> None:
     ledger = hub.ledger(host)
-    assert ledger.balanced, ledger.json()
+    wrong = {name: told for name, told in ledger.json()["sources"].items() if told["difference"]}
+    assert ledger.balanced, pformat(wrong, width=160)
     for source in ledger.sources:
         assert source.facts > 0, source.product

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -10,16 +11,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import catalogue
-from hub.kafka.project import plain
+from hub.kafka.project import as_json
 from hub.model.record import Seq
 from hub.testing.avro import payloads
+from schemas.models.citizen_portal import FormFiled, FormStatusChanged
+from schemas.models.civil_registry import (
+    CensusDeclared,
+    ElectorRegistered,
+    ElectorRemoved,
+    HolidayWatchRequested,
+    PartnershipFiled,
+)
 from schemas.models.library import HoldPlaced, HoldReady, LoanOverdue, LoanRenewed, LoanReturned, LoanStarted
-from schemas.models.school_catering import AbsenceRecorded, Activity, MealBooked, MealCancelled, MealEaten
-from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
+from schemas.models.school_catering import (
+    AbsenceRecorded,
+    AccountBalanceChanged,
+    Activity,
+    BillIssued,
+    BillPaid,
+    MealBooked,
+    MealCancelled,
+    MealEaten,
+    TariffBandGranted,
+)
+from schemas.models.transport import (
+    DisruptionEnded,
+    DisruptionPublished,
+    DisruptionUpdated,
+    PermitKind,
+    PermitRequested,
+    PermitStatus,
+    PermitStatusChanged,
+)
 from streams.account import Block, blocks
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
-SOURCES = {"school_catering": {"chrono"}, "library": {"ils_di"}, "civil_registry": {"hubee"}, "transport": {"m"}}
 SHOWN = [
     name
     for name in catalogue.schemas().names()
@@ -40,13 +66,13 @@ class Entry(NamedTuple):
 
 def entry(number: int, payload: Any, subject: str = "s:1") -> Entry:
     """Make an entry."""
-    return Entry(payload.TYPE, subject, "p", Seq(1, number, 0), number, plain(payload))
+    return Entry(payload.TYPE, subject, "p", Seq(1, number, 0), number, json.loads(as_json(payload)))
 
 
 def fold(*said: Any, lines: tuple[str, ...] = ("SEM:48",), now: datetime = NOW) -> dict[str, Block]:
     """Fold events of one subject; public ones too."""
     entries = [entry(number, payload) for number, payload in enumerate(said)]
-    return {block.name: block for block in blocks(entries, entries, lines, now, {}, SOURCES)}
+    return {block.name: block for block in blocks(entries, entries, lines, now, {}, {"p": SHOWN}, {})}
 
 
 @given(st.lists(st.sampled_from(SHOWN).flatmap(lambda name: payloads(catalogue.schemas(), name)), max_size=12))
@@ -98,6 +124,61 @@ def test_loans_and_holds_end() -> None:
     assert [line.what for line in fold(*held, lent)["library"].lines] == ["Document emprunté"]
 
 
+def test_bills_are_there_until_they_are_paid_and_the_tariff_until_it_ends() -> None:
+    """In euros; a block that nothing is in is not there."""
+    bill = BillIssued(bill_id="b", label="Mars", amount_cents=4605, due_on=date(2026, 3, 9))
+    (line,) = fold(bill)["bills"].lines
+    assert (line.what, line.detail, line.state, line.tone) == (
+        "Mars",
+        "46,05 €",
+        "En retard depuis le lundi 9 mars",
+        "warn",
+    )
+    assert fold(bill, BillPaid(bill_id="b", label="Mars", amount_cents=4605))["bills"].lines[0].state == "Payée"
+    (line,) = fold(AccountBalanceChanged(account_id="a", label="Famille", balance_cents=-5))["bills"].lines
+    assert (line.detail, line.state) == ("-0,05 €", "Débiteur")
+    (line,) = fold(TariffBandGranted(band="C", valid_until=date(2026, 8, 31)))["bills"].lines
+    assert (line.detail, line.state) == ("Tranche C", "Jusqu'au lundi 31 août")
+    assert "bills" not in fold(TariffBandGranted(band="C", valid_until=date(2026, 3, 9)))
+    assert "bills" not in fold()
+
+
+def test_a_permit_stands_where_its_last_message_says() -> None:
+    """With its zone and its last day; a refusal has neither."""
+    asked = PermitRequested(permit="P-1", kind=PermitKind.PARKING)
+    granted = PermitStatusChanged(
+        permit="P-1", kind=PermitKind.PARKING, status=PermitStatus.GRANTED, zone="Z4", valid_until=date(2027, 3, 9)
+    )
+    assert [line.state for line in fold(asked)["permits"].lines] == ["Demandé"]
+    (line,) = fold(asked, granted)["permits"].lines
+    assert (line.what, line.detail, line.state) == (
+        "Stationnement résident",
+        "n° P-1, zone Z4, jusqu'au mardi 9 mars",
+        "Accordé",
+    )
+    refused = PermitStatusChanged(permit="P-1", kind=PermitKind.PARKING, status=PermitStatus.REFUSED)
+    assert fold(asked, refused)["permits"].lines[0].state == "Refusé"
+
+
+def test_every_kind_of_request_has_a_name() -> None:
+    """And whoever is struck off a roll is not on it."""
+    for payload, what in (
+        (CensusDeclared(case_id="c", external_id="7"), "Recensement citoyen"),
+        (PartnershipFiled(case_id="c", external_id="7"), "Dossier de PACS"),
+        (HolidayWatchRequested(case_id="c", external_id="7"), "Surveillance du domicile pendant les vacances"),
+    ):
+        (line,) = fold(payload)["requests"].lines
+        assert (line.what, line.detail, line.state) == (what, "n° 7", "Envoyée")
+    filed = FormFiled(form="inscription-sport", form_id="inscription-sport/17", status="new", status_name="Reçue")
+    (line,) = fold(filed)["requests"].lines
+    assert (line.what, line.detail, line.state) == ("Inscription sport", "n° 17", "Reçue")
+    moved = FormStatusChanged(form_id="inscription-sport/17", status="2", status_name="Acceptée", previous_status="new")
+    assert fold(filed, moved)["requests"].lines[0].state == "Acceptée"
+    on = ElectorRegistered(elector="e", roll="LP", station="4", station_name="École")
+    assert fold(on)["requests"].lines[0].detail == "bureau de vote n° 4, École"
+    assert fold(on, ElectorRemoved(elector="e", roll="LP"))["requests"].lines == []
+
+
 def test_disruptions_of_my_lines_only_while_they_last() -> None:
     """Published, updated to other lines, ended."""
     here = DisruptionPublished(
@@ -119,7 +200,9 @@ def test_a_block_is_as_old_as_its_oldest_source() -> None:
     """And says nothing of when, where nothing is linked."""
     at = int(NOW.timestamp() * 1000)
     fresh = {"ils_di": at, "other": at - 60_000, "chrono": at}
-    found = {block.name: block for block in blocks([], [], [], NOW, fresh, {"library": ["ils_di", "other"]})}
+    library = ["hub.library.LoanStarted", "hub.library.HoldPlaced"]
+    sources = {"ils_di": library, "other": library, "chrono": ["hub.school_catering.CanteenDescribed"]}
+    found = {block.name: block for block in blocks([], [], [], NOW, fresh, sources, {})}
     moment = found["library"].as_of
     assert moment is not None
     assert moment.isoformat() == "2026-03-10T08:39:00+01:00"

@@ -18,13 +18,11 @@ from starlette.requests import Request
 
 from connectors.sources.school_catering.chrono.simulator import Simulator
 from connectors.sources.school_catering.chrono.source import poll, receive
-from hub import catalogue
-from hub.model.decision import Deliver, Quarantine, Skip
+from hub.model.decision import Quarantine, Skip
 from hub.model.errors import Code, Transient
 from hub.model.event import Event
 from hub.model.intake import Answer, Call, Emit, Get, Refusal, Subjects
-from hub.model.record import Origin, Record
-from hub.pipeline.process import process
+from hub.testing.lane import Lane
 from hub.testing.town.journal import Account, Journal
 from hub.testing.town.people import Town
 
@@ -119,31 +117,11 @@ def test_polled_feed_takes_no_calls() -> None:
 # What is made of it.
 
 
-class Hub:
-    """Raw records in the order of their arrival, the memory of the child, and the events that follow."""
+class Hub(Lane):
+    """One child, and what the canteen says about them."""
 
     def __init__(self) -> None:
-        self.state: bytes | None = None
-        self.events: list[Event] = []
-        self.decisions: list[Any] = []
-
-    def take(self, emit: Emit) -> list[Event]:
-        offset = len(self.decisions)
-        record = Record(
-            "chrono",
-            emit.feed,
-            emit.key.encode(),
-            emit.value,
-            emit.raw_id or f"poll-{emit.answer}",
-            emit.read_at,
-            Origin("raw.chrono", 1, 0, offset),
-        )
-        outcome = process(record, catalogue.connectors()["chrono"], catalogue.schemas(), self.state)
-        self.state = outcome.state if outcome.state is not None else self.state
-        self.decisions.append(outcome.decisions)
-        fresh = [decision.event for decision in outcome.decisions if isinstance(decision, Deliver)]
-        self.events += fresh
-        return fresh
+        super().__init__("chrono")
 
     def kinds(self) -> list[str]:
         return [event.type.rpartition(".")[2] for event in self.events]
@@ -372,6 +350,72 @@ def test_place_after_waiting_is_told(world: World) -> None:
     world.poll()
     assert [event.payload.waiting_list for event in world.hub.events] == [True, False]  # type: ignore[attr-defined]
     assert world.found() == world.said()
+
+
+def listing(*items: tuple[int, str, bool | None, bool]) -> bytes:
+    """Write an answer: number, day, presence, waiting."""
+    data = [
+        {
+            "id": number,
+            "in_waiting_list": waiting,
+            "user_was_present": present,
+            "event": {"slug": f"cantine-{day}", "label": "Cantine", "datetime": f"{day} 11:30:00"},
+        }
+        for number, day, present, waiting in items
+    ]
+    return json.dumps({"err": 0, "data": data}).encode()
+
+
+def polled(hub: Hub, body: bytes, at: datetime) -> list[Event]:
+    return hub.take(Emit("bookings", KEY, body, int(at.timestamp() * 1000), "application/json"))
+
+
+def test_moves_on_the_waiting_list_are_told_each_and_once() -> None:
+    hub = Hub()
+    for hour, waiting in enumerate((True, True, False, False, True, False)):
+        polled(hub, listing((1, "2026-03-12", None, waiting)), START + timedelta(hours=hour))
+    assert hub.kinds() == ["MealBooked"] * 4
+    assert [event.payload.waiting_list for event in hub.events] == [True, False, True, False]  # type: ignore[attr-defined]
+    assert len({event.id for event in hub.events}) == 4
+
+
+def test_who_only_waited_and_leaves_the_list_has_cancelled() -> None:
+    hub = Hub()
+    polled(hub, listing((1, "2026-03-12", None, True)), START)
+    polled(hub, listing(), START + timedelta(hours=1))
+    assert hub.kinds() == ["MealBooked", "MealCancelled"]
+
+
+@pytest.mark.parametrize("days", [1, 8, 31])
+def test_presence_after_the_fact_is_told_for_its_day_and_can_be_corrected(days: int) -> None:
+    """Trap: late and corrected data."""
+    hub = Hub()
+    polled(hub, listing((1, "2026-03-10", None, False)), START)
+    late = START + timedelta(days=days)
+    for hour, present in enumerate((True, False, False, True, None)):
+        polled(hub, listing((1, "2026-03-10", present, False)), late + timedelta(hours=hour))
+    assert hub.kinds() == ["MealBooked", "MealEaten", "AbsenceRecorded", "MealEaten", "MealBooked"]
+    assert {event.payload.meal_date for event in hub.events} == {date(2026, 3, 10)}  # type: ignore[attr-defined]
+    assert len({event.id for event in hub.events}) == 5
+
+
+def test_a_callback_a_week_late_is_told_for_its_day_unless_a_poll_knew_more() -> None:
+    hub = Hub()
+    polled(hub, listing((4711, "2026-03-10", None, False)), START)
+    week = START + timedelta(days=7)
+    body = json.dumps(CALL | {"at": "2026-03-17T12:05:00+01:00"}).encode()
+    hub.take(Emit("callback", KEY, body, int(week.timestamp() * 1000), "application/json", "late"))
+    assert hub.kinds() == ["MealBooked", "MealEaten"]
+    assert hub.events[-1].payload.meal_date == date(2026, 3, 10)  # type: ignore[attr-defined]
+    assert polled(hub, listing((4711, "2026-03-10", True, False)), week + timedelta(hours=6)) == []
+
+
+def test_a_meal_that_was_moved_to_another_day_is_booked_there() -> None:
+    hub = Hub()
+    polled(hub, listing((1, "2026-03-12", None, False)), START)
+    (moved,) = polled(hub, listing((1, "2026-03-13", None, False)), START + timedelta(hours=1))
+    assert moved.payload.meal_date == date(2026, 3, 13)  # type: ignore[attr-defined]
+    assert moved.payload.booking_id == "1"  # type: ignore[attr-defined]
 
 
 def test_error_in_a_200_changes_nothing(world: World) -> None:

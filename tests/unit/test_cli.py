@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from hub import catalogue
 from hub.cli.main import main
-from hub.store import Store
+from hub.model.errors import Transient
+from hub.store import Refused, Store
 
 
 def run(*arguments: str) -> Result:
@@ -92,3 +94,42 @@ def test_erasing_says_what_is_gone(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/hub.sqlite")
     assert store.use_login(link.rpartition("/")[2], datetime.now(UTC)) is None
     store.close()
+
+
+@pytest.mark.parametrize("trouble", [Refused("the database refuses the user"), Transient("database: gone")])
+def test_a_database_that_refuses_ends_the_ledger_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    """Exit code 3, and what is wrong; no balance is told."""
+
+    def refuse(_store: Store) -> None:
+        raise trouble
+
+    monkeypatch.setattr("hub.cli.main.wait_for_broker", lambda *_: True)
+    monkeypatch.setattr("hub.cli.ledger.read_topics", lambda *_: None)
+    monkeypatch.setattr(Store, "stored", refuse)
+    (tmp_path / "journal.jsonl").touch()
+    url = f"store.url=sqlite:///{tmp_path}/hub.sqlite"
+    result = run("--set", url, "ledger", "--journal", str(tmp_path / "journal.jsonl"))
+    assert result.exit_code == 3
+    assert str(trouble) in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("trouble", [Refused("the database refuses the user"), Transient("database: gone")])
+def test_a_database_that_refuses_ends_the_demo_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    """Exit code 3, and what is wrong."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise trouble
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAKELEVEL", raising=False)
+    monkeypatch.setattr("hub.cli.demo.stop_requested", threading.Event)
+    monkeypatch.setattr("hub.cli.demo._play", refuse)
+    result = run("demo", "--once")
+    assert result.exit_code == 3
+    assert str(trouble) in result.output
+    assert len(result.output.strip().splitlines()) == 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from google.transit.gtfs_realtime_pb2 import Alert, FeedMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.model.errors import Rejected, TooLarge, Undecodable
-from hub.pipeline.decode import DECODERS, LARGEST, json, xml
+from hub.pipeline.decode import DECODERS, LARGEST, csv, gtfs_realtime, json, xml
 
 
 def test_utf8_wins_over_a_wrong_declaration() -> None:
@@ -68,3 +69,36 @@ def test_decoding_only_raises_rejected(data: bytes) -> None:
             decode(data)
         except Rejected:
             pass
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_table_is_read_whatever_wrote_it(encoding: str, separator: str) -> None:
+    """Encoding and separator are what the bytes show; white space around names and cells is not theirs."""
+    lines = (("nom ", " modèle_économique"), ("Forêt", " é "), ("", ""), ("seul",))
+    data = "\r\n".join(separator.join(line) for line in lines).encode(encoding)
+    found = csv(data)
+    assert found["columns"] == ["nom", "modèle_économique"]
+    assert found["rows"] == [{"nom": "Forêt", "modèle_économique": "é"}, {"nom": "seul"}]
+
+
+def test_a_cell_too_many_is_kept_apart() -> None:
+    """A separator inside an unquoted text must not move the columns silently."""
+    assert csv(b"a,b\n1,2,3\n")["rows"] == [{"a": "1", "b": "2", "": ["3"]}]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"a;a\n", b'a;b\n"1;2', b"\xff\xfea"])
+def test_what_is_no_table_is_refused(data: bytes) -> None:
+    """No header, a column twice, an open quote, half a character of UTF-16."""
+    with pytest.raises(Undecodable):
+        csv(data)
+
+
+def test_a_realtime_feed_is_read_by_the_names_of_its_specification() -> None:
+    """Garbage is refused, and an enum is told by name."""
+    message = FeedMessage()
+    message.header.gtfs_realtime_version = "2.0"
+    message.entity.add(id="1").alert.effect = Alert.DETOUR
+    assert gtfs_realtime(message.SerializeToString())["entity"] == [{"id": "1", "alert": {"effect": "DETOUR"}}]
+    with pytest.raises(Undecodable):
+        gtfs_realtime(b"\x0a\xff")

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hub.cli.demo import _settings, _toml
 from hub.config import load
 from hub.testing.story import Stopwatch, Times, percentile, tell
+from hub.testing.town.settings import settings, toml
 
 
 class Row(NamedTuple):
@@ -78,11 +78,20 @@ def test_written_configuration_is_read_as_it_was_meant(tmp_path: Any) -> None:
         "hook_secret_file": "a b/é\"'\\.txt",
         "credentials": {"default": {"kind": "basic", "client_id": "hub", "secret_file": "s"}},
     }
-    document = _settings("127.0.0.1:9", 8081, 2525, {"chrono": vendor})
-    assert tomllib.loads(_toml(document)) == document
+    document = settings(
+        tmp_path,
+        bootstrap="127.0.0.1:9",
+        replication=1,
+        size="demo",
+        store={"url": "sqlite://"},
+        web_port=8081,
+        smtp_port=2525,
+        vendors={"chrono": vendor},
+    )
+    assert tomllib.loads(toml(document)) == document
     path = tmp_path / "demo.toml"
-    path.write_text(_toml(document), "utf-8")
-    settings = load(str(path), environment={}).settings
-    assert settings.connectors["chrono"].credentials["default"].client_id == "hub"
-    assert str(settings.connectors["chrono"].hook_secret_file) == "a b/é\"'\\.txt"
-    assert settings.kafka.bootstrap == "127.0.0.1:9"
+    path.write_text(toml(document), "utf-8")
+    loaded = load(str(path), environment={}).settings
+    assert loaded.connectors["chrono"].credentials["default"].client_id == "hub"
+    assert str(loaded.connectors["chrono"].hook_secret_file) == "a b/é\"'\\.txt"
+    assert loaded.kafka.bootstrap == "127.0.0.1:9"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from connectors.sources.civil_registry.hubee.source import AT_ONCE, DOWNLOADED, 
 from hub import catalogue
 from hub.model.decision import Deliver, Quarantine
 from hub.model.errors import Code, Transient
-from hub.model.intake import Answer, Delete, Emit, Get, Patch, Post, Request
+from hub.model.intake import Answer, Delete, Emit, Get, Keep, Patch, Post, Request
 from hub.pipeline.process import process
 from hub.testing.samples import record
 
@@ -81,6 +82,8 @@ class Vendor:
                 if isinstance(wish, Emit):
                     self.raw.append(wish)
                     wish = source.send(None)
+                elif isinstance(wish, Keep):
+                    wish = source.send(hashlib.sha256(wish.data).hexdigest())
                 else:
                     assert isinstance(wish, Request)
                     wish = source.send(self.answer(wish))
@@ -217,20 +220,17 @@ def test_a_refused_receipt_does_not_hold_the_queue(vendor: Vendor) -> None:
 
 
 def test_the_record_stays_below_the_limit_of_kafka(vendor: Vendor) -> None:
-    """The small document keeps its place, large ones leave digest and size, the largest is not even asked for."""
+    """The small document keeps its place, large ones are kept beside, the largest is not even asked for."""
     vendor.add("c1", b"x" * INLINE, b"y" * INLINE, b"<a/>", b"z" * (INLINE + 1), b"w")
     vendor.cases["c1"]["attachments"][4]["size"] = DOWNLOADED + 1
     assert vendor.poll()
     entries = vendor.envelope()["attachments"]
     assert [entry["content"] is not None for entry in entries] == [True, False, True, False, False]
-    assert [entry["omitted"] for entry in entries] == [
-        None,
-        "no room beside the others",
-        None,
-        "larger than 512 kB",
-        "larger than 8 MB",
-    ]
+    assert [entry["omitted"] for entry in entries] == [None, None, None, None, "larger than 16 MB"]
     assert [entry["sha256"] is not None for entry in entries] == [True, True, True, True, False]
+    assert [entry["blob"] for entry in entries] == [None, entries[1]["sha256"], None, entries[3]["sha256"], None]
+    assert vendor.wishes.count("Keep") == 2
+    assert vendor.wishes.index("Emit") > max(index for index, wish in enumerate(vendor.wishes) if wish == "Keep")
     assert "Get /cases/c1/attachments/c1-4" not in vendor.wishes
     assert len(vendor.raw[0].value) < 900_000
     assert INLINE_ALL * 4 / 3 < 900_000
@@ -267,5 +267,119 @@ def test_an_id_of_the_vendor_is_one_part_of_a_path() -> None:
     """Whatever an id holds, it leads to nothing else."""
     source = poll({}, SETTINGS)
     next(source)
-    wish = source.send(said([{"id": "n", "processCode": "EtatCivil", "caseId": "../x?é\ud800"}]))
-    assert wish.path == "/cases/%2E%2E%2Fx%3F%C3%A9%3F"
+    wish = source.send(said([{"id": "n", "processCode": "EtatCivil", "caseId": "../x?é"}]))
+    assert wish.path == "/cases/%2E%2E%2Fx%3F%C3%A9"
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", "x" * 200, 7, None])
+def test_what_is_no_id_is_part_of_no_address_and_of_no_key(name: Any) -> None:
+    """Neither a notification nor a case nor an attachment is asked for by what nothing could write down."""
+    vendor = Vendor()
+    vendor.add("c1", b"<a/>")
+    vendor.cases["c1"]["attachments"][0]["id"] = name
+    vendor.notify(None)
+    vendor.queue[-1]["caseId"] = name
+    vendor.queue.append({"id": name, "processCode": "EtatCivil", "caseId": None})
+    assert vendor.poll()
+    assert [emit.key for emit in vendor.raw] == ["hubee:c1", "hubee:notification:n1-None"]
+    assert json.loads(vendor.raw[0].value)["attachments"][0]["omitted"] == "its id is none"
+    assert [item["id"] for item in vendor.queue] == [name]
+
+
+def garbled(change: Callable[[dict[str, Any]], None]) -> Quarantine:
+    """Set a changed sample aside."""
+    connector = catalogue.connectors()["hubee"]
+    path = catalogue.folder(connector) / "samples" / "case" / "reopened_with_late_attachment.json"
+    envelope = json.loads(path.read_bytes())
+    change(envelope["case"])
+    said = record(connector, "case", json.dumps(envelope).encode())
+    (decision,) = process(said, connector, catalogue.schemas()).decisions
+    assert isinstance(decision, Quarantine)
+    return decision
+
+
+def test_half_a_character_in_an_id_is_invalid() -> None:
+    """The ids of events are made of it, and nothing could write it down."""
+    said = garbled(lambda case: case.update(id="\ud800"))
+    assert (said.code, said.fields) == (Code.INVALID, ("case.id",))
+    said = garbled(lambda case: case["events"][0].update(id="\udfff"))
+    assert (said.code, said.fields) == (Code.INVALID, ("case.events.0.id",))
+
+
+def test_two_steps_with_one_id_are_unmappable() -> None:
+    """One would hide the other."""
+    said = garbled(lambda case: [step.update(id="e") for step in case["events"]])
+    assert (said.code, said.fields) == (Code.UNMAPPABLE, ("case.events.id",))
+
+
+@pytest.mark.parametrize("status", [{}, [], 7, None])
+def test_a_case_with_no_status_that_we_know_does_not_block_the_queue(status: Any) -> None:
+    """It is written and its notification deleted; nothing is told of a state that nobody can read."""
+    vendor = Vendor()
+    vendor.add("c1")
+    vendor.cases["c1"]["status"] = status
+    assert vendor.poll()
+    assert [emit.key for emit in vendor.raw] == ["hubee:c1"]
+    assert not vendor.queue
+    assert vendor.cases["c1"]["status"] == status
+
+
+def decided(name: str) -> Any:
+    """Decide a sample."""
+    connector = catalogue.connectors()["hubee"]
+    path = catalogue.folder(connector) / "samples" / "case" / f"{name}.json"
+    (decision,) = process(record(connector, "case", path.read_bytes()), connector, catalogue.schemas()).decisions
+    return decision
+
+
+def test_a_signed_document_is_kept_byte_by_byte(vendor: Vendor) -> None:
+    """A re-serialised certificate would lose its XAdES signature: CR, LF, Latin-1 and order stay as they came."""
+    signed = '<?xml version="1.0" encoding="ISO-8859-1"?>\r\n<a  b="1"\tc=\'é\'><ds:Signature/></a >\n\r'.encode(
+        "latin-1"
+    )
+    vendor.add("c1", signed)
+    assert vendor.poll()
+    entry = vendor.envelope()["attachments"][0]
+    assert base64.b64decode(entry["content"]) == signed
+    assert entry["sha256"] == hashlib.sha256(signed).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("change_of_address_with_a_demand_inside", "RecordRequested"),
+        ("lodging_announced_and_a_census_inside", "CensusDeclared"),
+    ],
+)
+def test_the_process_code_does_not_prove_the_payload(name: str, kind: str) -> None:
+    """What is inside is told, whatever was announced."""
+    assert decided(name).event.type == f"hub.civil_registry.{kind}"
+
+
+@pytest.mark.parametrize("name", ["lodging_of_unknown_shape", "change_of_address_of_unknown_shape"])
+def test_what_nobody_has_shown_us_is_named_and_not_guessed(name: str) -> None:
+    """The procedure is told, and no event is made of a shape that is not known."""
+    found = decided(name)
+    assert found.code is Code.UNSUPPORTED
+    assert "announced as " in found.detail
+
+
+def test_two_kinds_of_dates_in_one_census_are_not_mixed_up() -> None:
+    """`DD/MM/YYYY` stands beside ISO: 4 February is no 2 April, for it is not read at all."""
+    found = decided("census_dates_of_two_kinds").event.payload
+    assert found.declared_at.isoformat() == "2026-03-09T11:42:48+01:00"
+    assert decided("census_moment_in_french").fields == ("RecensementCitoyen.Formalite.DateSoumission",)
+
+
+def test_when_a_home_is_empty_is_told_to_nobody() -> None:
+    """Neither the period nor the address of a holiday watch is in the event."""
+    fields = decided("holiday_watch_without_coordinates").event.payload.as_dict()
+    assert set(fields) == {"case_id", "external_id"}
+
+
+def test_a_post_code_that_is_an_insee_code_is_not_told_as_one() -> None:
+    """The certificate's `CodePostal` is not read; the commune is told by its name, beside the declaration or alone."""
+    alone, beside = decided("signed_certificate"), decided("certificate_listed_before_the_declaration")
+    assert "38185" not in str(alone.event.payload)
+    assert alone.event.id == beside.event.id
+    assert beside.event.payload.declared_at.isoformat() == "2026-03-09T16:30:00+01:00"

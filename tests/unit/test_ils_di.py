@@ -22,8 +22,9 @@ from hub.model.decision import Deliver, Quarantine, Skip
 from hub.model.errors import Code, Transient
 from hub.model.event import Event
 from hub.model.intake import Answer, Emit, Get, Subjects
-from hub.model.record import Origin, Record
 from hub.pipeline.process import process
+from hub.testing.lane import Lane
+from hub.testing.samples import record
 from hub.testing.simulator import HTML_PAGE
 from hub.testing.town.journal import Account, Journal
 from hub.testing.town.people import Town
@@ -32,6 +33,7 @@ TOWN = Town.build(1, 10)
 WHO = TOWN.cast.reader.borrowernumber or ""
 OTHER = TOWN.cast.late.borrowernumber or ""
 KEY = f"ils_di:{WHO}"
+CONNECTOR = catalogue.connectors()["ils_di"]
 START = datetime(2026, 3, 10, 6, tzinfo=UTC)
 
 
@@ -93,39 +95,15 @@ def test_a_login_page_is_no_answer() -> None:
 # What is made of it.
 
 
-class Hub:
-    """Answers in the order of their arrival, the memory of the patron, and the events that follow."""
+class Hub(Lane):
+    """One patron, and what the library answers about them."""
 
     def __init__(self) -> None:
-        self.state: bytes | None = None
-        self.events: list[Event] = []
-        self.decisions: list[Any] = []
-
-    def take(self, emit: Emit) -> list[Event]:
-        record = Record(
-            "ils_di",
-            emit.feed,
-            emit.key.encode(),
-            emit.value,
-            f"poll-{len(self.decisions)}",
-            emit.read_at,
-            Origin("raw.ils_di", 1, 0, len(self.decisions)),
-        )
-        outcome = process(record, catalogue.connectors()["ils_di"], catalogue.schemas(), self.state)
-        self.state = outcome.state if outcome.state is not None else self.state
-        self.decisions.append(outcome.decisions)
-        fresh = [decision.event for decision in outcome.decisions if isinstance(decision, Deliver)]
-        self.events += fresh
-        return fresh
+        super().__init__("ils_di")
 
     def read(self, body: str | bytes, at: datetime = START) -> list[Event]:
         value = body if isinstance(body, bytes) else body.encode()
         return self.take(Emit("patron", KEY, value, int(at.timestamp() * 1000), "application/xml"))
-
-    @property
-    def code(self) -> Code | None:
-        (decision, *_) = self.decisions[-1]
-        return decision.code if isinstance(decision, Quarantine) else None
 
     @property
     def has(self) -> dict[str, Any]:
@@ -533,3 +511,107 @@ def test_hub_knows_exactly_what_the_town_says_can_be_known(steps: list[tuple[str
         world.poll()
         assert world.found() == world.said()
         assert set(world.hub.has["loans"]) == set(world.vendor.items(WHO))
+
+
+# Four dialects.
+
+
+def koha(loans: dict[int, date], holds: dict[int, bool]) -> str:
+    return (
+        "<GetPatronInfo><borrowernumber>sample</borrowernumber><loans> "
+        + "".join(
+            f"<loan><itemnumber>{n}</itemnumber><biblionumber>{n}</biblionumber><issuedate>2026-01-02</issuedate>"
+            f"<date_due>{due}</date_due></loan>"
+            for n, due in loans.items()
+        )
+        + "</loans><holds> "
+        + "".join(
+            f"<hold><reservenumber>{n}</reservenumber><biblionumber>{n}</biblionumber><priority>{0 if there else 3}"
+            f"</priority><found>{'W' if there else ''}</found></hold>"
+            for n, there in holds.items()
+        )
+        + "</holds></GetPatronInfo>"
+    )
+
+
+def nanook(loans: dict[int, date], holds: dict[int, bool]) -> str:
+    return (
+        "<GetPatronInfo><patronId>sample</patronId><mail>null</mail><loans>"
+        + "".join(
+            f"<loan><bibId>{n}</bibId><itemId>{n}</itemId><title>null</title><dueDate>{due}</dueDate></loan>"
+            for n, due in loans.items()
+        )
+        + "</loans><holds>"
+        + "".join(
+            f"<hold><bibId>{n}</bibId><itemId>null</itemId><priority>3</priority>"
+            + ("<available>1</available>" if there else "<availabilityDate>28/03/2026</availabilityDate>")
+            + "</hold>"
+            for n, there in holds.items()
+        )
+        + "</holds></GetPatronInfo>"
+    )
+
+
+def biblixnet(loans: dict[int, date], holds: dict[int, bool]) -> str:
+    return (
+        "<GetPatronInfo><patronId>sample</patronId><loans>"
+        + "".join(f"<loan><itemId>{n}</itemId><dueDate>{due}</dueDate></loan>" for n, due in loans.items())
+        + "</loans><holds>"
+        + "".join(
+            f"<hold><itemId>{n}</itemId><state>{'Disponible' if there else 'En attente'}</state></hold>"
+            for n, there in holds.items()
+        )
+        + "</holds></GetPatronInfo>"
+    )
+
+
+def orphee(loans: dict[int, date], holds: dict[int, bool]) -> str:
+    lent = "".join(
+        f"<pret><ntc>{n}</ntc><no>1</no><cb> {n}</cb><date_ret>{due:%d/%m/%Y}</date_ret></pret>"
+        for n, due in loans.items()
+    )
+    reserved = "".join(
+        f"<rsv><no_ntc>{n}</no_ntc><no_dmt>{n}</no_dmt><cb>{n if there else ''}</cb><rang>3</rang></rsv>"
+        for n, there in holds.items()
+    )
+    return (
+        "<r><![CDATA[<lecteur><no>sample</no><nom>Essai</nom><cb>1</cb>"
+        f"<nb_prets>{len(loans)}</nb_prets><p>{lent}</p><v>{reserved}</v></lecteur>]]></r>"
+    )
+
+
+NUMBERS = st.integers(1, 5)
+HAS = st.tuples(
+    st.dictionaries(NUMBERS, st.dates(date(2026, 2, 20), date(2026, 4, 1)), max_size=4),
+    st.dictionaries(NUMBERS, st.booleans(), max_size=4),
+)
+
+
+@given(st.lists(HAS, max_size=6))
+def test_four_dialects_tell_the_same_story(story: list[tuple[dict[int, date], dict[int, bool]]]) -> None:
+    """Whichever a library speaks: the text `null`, French days and states, and answers wrapped in CDATA are no news."""
+    heard = []
+    for dialect in (koha, nanook, biblixnet, orphee):
+        state: bytes | None = None
+        told = []
+        for number, (loans, holds) in enumerate(story):
+            said = record(CONNECTOR, "patron", dialect(loans, holds).encode())
+            outcome = process(said._replace(read_at=said.read_at + number), CONNECTOR, catalogue.schemas(), state)
+            state = outcome.state
+            for decision in outcome.decisions:
+                if isinstance(decision, Deliver):
+                    payload = decision.event.payload
+                    what = getattr(payload, "item_id", None) or payload.hold_id
+                    told.append((number, decision.event.type, what, getattr(payload, "due_date", None)))
+                else:
+                    told.append((number, str(decision), "", None) if isinstance(decision, Quarantine) else (number,))
+        heard.append(told)
+    assert heard[0] == heard[1] == heard[2] == heard[3]
+
+
+def test_another_service_is_asked_as_the_settings_say() -> None:
+    source = poll({}, {"path": "/lecteur", "query": "no={patron}&vide="})
+    next(source)
+    wish = source.send(["7"])
+    assert isinstance(wish, Get)
+    assert (wish.path, wish.params) == ("/lecteur", {"no": "7", "vide": ""})

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from hub.intake.credentials import Basic, Bearer, ClientCredentials, SignedQuery
 from hub.intake.driver import Vendor, drive
+from hub.intake.poller import Poller
 from hub.model.connector import Connector, Manifest, Stability
-from hub.model.errors import Transient
+from hub.model.errors import Denied, Transient
 from hub.model.intake import Checkpoint, Delete, Emit, Get, Intake, Post, Subjects
+from hub.repeating import Halted
 
 CONNECTOR = Connector(
     "test",
@@ -48,6 +54,31 @@ def vendor(answer: Callable[[httpx.Request], httpx.Response], **more: Any) -> Ve
 def emit(key: str, value: bytes) -> Emit:
     """Wish for a record."""
     return Emit(feed="f", key=key, value=value, read_at=0, content_type="application/json")
+
+
+def test_what_was_answered_is_written_though_the_lease_is_gone() -> None:
+    """Nothing more is asked and no cursor is moved, but an answer in hand is not thrown away."""
+    halt = threading.Event()
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.path)
+        halt.set()
+        return httpx.Response(200, content=b"1")
+
+    def poll(_cursor: Mapping[str, Any], _settings: Mapping[str, str]) -> Intake:
+        found = yield Get("/one")
+        yield emit("k", found.body)
+        yield Get("/two")
+        yield Checkpoint({"at": 3})
+
+    ports: Any = Ports()
+    ports.keep = None
+    connector: Any = SimpleNamespace(product="test", poll=poll)
+    with pytest.raises(Halted):
+        Poller(connector, {}, vendor(answer), ports, {}, 1.0, lambda *_: None)(halt)
+    assert seen == ["/api/one"]
+    assert ports.log == [("test", "k", b"1")]
 
 
 def test_wishes_are_carried_out_in_order() -> None:
@@ -90,6 +121,53 @@ def test_temporary_answers_end_the_poll(status: int, headers: dict[str, str], re
     with pytest.raises(Transient) as caught:
         drive(CONNECTOR, source(), vendor(lambda _: httpx.Response(status, headers=headers)), Ports())  # type: ignore[arg-type]
     assert (retry_after, [True]) == (caught.value.retry_after, closed)
+
+
+def test_refused_credentials_leave_the_others_their_turn() -> None:
+    """The source hears of them where it asked, goes on, and decides what the poll was worth."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(403 if request.url.path.endswith("/a") else 200)
+
+    def source() -> Intake:
+        with pytest.raises(Denied, match="403"):
+            yield Get("/a")
+        found = yield Get("/b")
+        yield emit("k", found.body)
+        raise Transient("a: refused")
+
+    ports = Ports()
+    with pytest.raises(Transient, match="a: refused"):
+        drive(CONNECTOR, source(), vendor(answer), ports)
+    assert ports.log == [("test", "k", b"")]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, Denied), (401, Denied), (403, Denied), (502, Transient)])
+def test_a_refused_token_is_a_refusal_and_a_lost_one_is_not(tmp_path: Path, status: int, kind: type[Transient]) -> None:
+    """Only what concerns the credentials is told as such; a gateway's error is about all of them."""
+    (tmp_path / "secret").write_text("s", "utf-8")
+    client = ClientCredentials("http://vendor/token", "hub", tmp_path / "secret")
+    transport = httpx.MockTransport(lambda _: httpx.Response(status))
+    with pytest.raises(Transient) as caught:
+        Vendor("http://vendor/", "hub", 1e9, {"default": client}, transport=transport).ask(Get("/a"))
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: ClientCredentials("http://vendor/token", "hub", path),
+        lambda path: Basic("hub", path),
+        Bearer,
+        lambda path: SignedQuery("hub", path),
+    ],
+)
+def test_a_secret_that_is_gone_is_named(tmp_path: Path, make: Callable[[Path], httpx.Auth]) -> None:
+    """The file's name is the remedy."""
+    auth = {"default": make(tmp_path / "gone")}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200))
+    with pytest.raises(Denied, match="gone"):
+        Vendor("http://vendor/", "hub", 1e9, auth, transport=transport).ask(Get("/a"))
 
 
 def test_a_final_refusal_reaches_the_source() -> None:
@@ -135,3 +213,21 @@ def test_the_rate_limit_is_kept() -> None:
     polite.ask(Get("/a"))
     polite.ask(Get("/b"))
     assert slept == [0.5]
+
+
+def test_a_name_may_be_repeated_and_an_address_of_its_own_gets_no_credentials_but_those_named() -> None:
+    """A question to somebody else must not carry the vendor's secret."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200)
+
+    bearer = {"default": httpx.BasicAuth("hub", "secret")}
+    asked = Vendor("http://vendor/api/", "hub", 1e9, bearer, transport=httpx.MockTransport(answer))
+    asked.ask(Get("/one", params={"name[]": ("a", "b"), "year": "2026"}))
+    asked.ask(Get("https://other/two", auth="other"))
+    assert str(seen[0].url) == "http://vendor/api/one?name%5B%5D=a&name%5B%5D=b&year=2026"
+    assert "authorization" in seen[0].headers
+    assert str(seen[1].url) == "https://other/two"
+    assert "authorization" not in seen[1].headers

@@ -17,13 +17,10 @@ from starlette.requests import Request
 
 from connectors.sources.transport.metromobilite.simulator import Simulator
 from connectors.sources.transport.metromobilite.source import poll
-from hub import catalogue
-from hub.model.decision import Deliver, Quarantine, Skip
 from hub.model.errors import Code, Transient
 from hub.model.event import Event
 from hub.model.intake import Answer, Emit, Get
-from hub.model.record import Origin, Record
-from hub.pipeline.process import process
+from hub.testing.lane import Lane
 from hub.testing.simulator import HTML_PAGE
 from hub.testing.town.journal import Account, Journal
 from hub.testing.town.people import Town
@@ -60,44 +57,15 @@ def test_refused_question_waits(status: int) -> None:
 # What is made of it.
 
 
-class Hub:
-    """Snapshots in the order of their arrival, the memory of the feed, and the events that follow."""
+class Hub(Lane):
+    """The feed, and its snapshots."""
 
     def __init__(self) -> None:
-        self.state: bytes | None = None
-        self.events: list[Event] = []
-        self.decisions: list[Any] = []
-
-    def take(self, emit: Emit) -> list[Event]:
-        record = Record(
-            "metromobilite",
-            emit.feed,
-            emit.key.encode(),
-            emit.value,
-            f"poll-{len(self.decisions)}",
-            emit.read_at,
-            Origin("raw.metromobilite", 1, 0, len(self.decisions)),
-        )
-        outcome = process(record, catalogue.connectors()["metromobilite"], catalogue.schemas(), self.state)
-        self.state = outcome.state if outcome.state is not None else self.state
-        self.decisions.append(outcome.decisions)
-        fresh = [decision.event for decision in outcome.decisions if isinstance(decision, Deliver)]
-        self.events += fresh
-        return fresh
+        super().__init__("metromobilite")
 
     def read(self, body: Any, at: datetime = START) -> list[Event]:
         value = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.take(Emit("evtTC", KEY, value, int(at.timestamp() * 1000), "application/json"))
-
-    @property
-    def code(self) -> Code | None:
-        (decision, *_) = self.decisions[-1]
-        return decision.code if isinstance(decision, Quarantine) else None
-
-    @property
-    def reason(self) -> str | None:
-        (decision, *_) = self.decisions[-1]
-        return decision.reason if isinstance(decision, Skip) else None
 
     @property
     def known(self) -> dict[str, Any]:

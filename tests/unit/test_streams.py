@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import catalogue
+from hub.catalogue import ROOT
 from hub.delivery.mail import compose
+from hub.locale import day_words
 from hub.testing.avro import payloads
 from schemas.models.library import LoanOverdue, LoanStarted
 from schemas.models.transport import DisruptionPublished
-from streams.notify import FRESH, RULES, Recipient, decide, french_day
+from streams.notify import FRESH, RULES, Recipient, decide
 from streams.open_data import countable, current_disruptions, loan_cells
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
@@ -71,7 +73,13 @@ def test_every_event_that_is_told_can_be_written(name: str, data: st.DataObject)
 
 def test_days_are_written_as_they_are_spoken() -> None:
     """The first of a month has its own word."""
-    assert (french_day(date(2026, 3, 1)), french_day(date(2026, 3, 10))) == ("dimanche 1er mars", "mardi 10 mars")
+    assert (day_words(date(2026, 3, 1)), day_words(date(2026, 3, 10))) == ("dimanche 1er mars", "mardi 10 mars")
+
+
+def test_a_mail_and_the_account_name_days_from_one_list() -> None:
+    """Words that stood twice could come to differ."""
+    writers = [path for folder in ("hub", "streams") for path in (ROOT / folder).rglob("*.py")]
+    assert [path.name for path in writers if "vendredi" in path.read_text("utf-8")] == ["locale.py"]
 
 
 facts = st.lists(

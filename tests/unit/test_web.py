@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,18 +19,30 @@ from hypothesis import strategies as st
 
 from hub import catalogue
 from hub.config import Settings, Source
-from hub.kafka.project import plain
-from hub.model.errors import Transient
+from hub.kafka.project import as_json
+from hub.model.decision import Deliver
+from hub.model.errors import TooLarge, Transient
 from hub.model.event import StoredEvent
 from hub.model.intake import Emit
-from hub.model.record import Seq
+from hub.model.record import Origin, Record, Seq
+from hub.pipeline.process import process
 from hub.roles.project import CityPolicy
 from hub.store import Store
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
-from schemas.models.citizen_portal import LinkRequested, PreferencesChanged, Role, UnlinkRequested
+from schemas.models.citizen_portal import (
+    Agreement,
+    Claim,
+    Compared,
+    LinkDecided,
+    LinkProposed,
+    LinkRequested,
+    PreferencesChanged,
+    Role,
+    UnlinkRequested,
+)
 from schemas.models.civil_registry import RecordKind, RecordRequested, RequestStatusChanged, Status
-from schemas.models.library import HoldReady, LoanStarted
+from schemas.models.library import CatalogueRecordChanged, CatalogueRecordDeleted, HoldReady, LoanStarted
 from schemas.models.school_catering import Activity, MealBooked, MealCancelled
 from schemas.models.transport import DisruptionPublished
 
@@ -55,10 +68,14 @@ class Town:
             {
                 "web": {"tokens_file": folder / "tokens.toml", "public_url": public_url},
                 "telemetry": {"discovery_file": folder / "none.json"},
-                "connectors": {"publik": Source(hook_secret_file=folder / "hook")},
+                "connectors": {
+                    "publik": Source(hook_secret_file=folder / "hook"),
+                    "oai_pmh": Source(settings={"titles_of": "ils_di"}),
+                },
             }
         )
         self.away = False
+        self.takes = 10**6
         self.written: list[tuple[str, Emit]] = []
         self.calls: list[tuple[str, str]] = []
         app = create_app(
@@ -79,9 +96,11 @@ class Town:
         return TestClient(self.app, follow_redirects=False, client=(host, 5000), **options)
 
     async def publish(self, product: str, wish: Emit) -> str:
-        """Write, unless the broker is away."""
+        """Write, unless the broker is away or takes less."""
         if self.away:
             raise Transient("Kafka: away")
+        if len(wish.value) > self.takes:
+            raise TooLarge("more bytes than the topic takes")
         self.written.append((product, wish))
         return wish.raw_id or ""
 
@@ -99,7 +118,7 @@ class Town:
             Seq(1, self._number, 0),
             1,
             payload,
-            json.dumps(plain(payload), ensure_ascii=False),
+            as_json(payload),
         )
         self.store.project([event], CityPolicy(), NOW)
 
@@ -152,6 +171,23 @@ def test_the_page_says_what_stands_now(town: Town) -> None:
         assert words in page
     town.happens(UnlinkRequested(citizen=ANNE, subject="ils_di:7"), f"publik:{ANNE}", "publik")
     assert "En retard" not in town.client.get("/compte").text
+
+
+def test_titles_come_from_the_public_catalogue(town: Town) -> None:
+    """For what that catalogue is of, and for as long as it knows the work."""
+    for subject in ("ils_di:7", "koha:7"):
+        town.happens(LinkRequested(citizen=ANNE, subject=subject, role=Role.SELF), f"publik:{ANNE}", "publik")
+        hold = HoldReady(hold_id="1", record_id="51", branch="Centre")
+        town.happens(hold, subject, subject.partition(":")[0])
+    named = {"record_id": "oai:ESSAI:51", "local_id": "51"}
+    town.happens(CatalogueRecordChanged(**named, title="Le <Livre>"), "oai_pmh:oai:ESSAI:51", "oai_pmh")
+    town.login()
+    page = town.client.get("/compte").text
+    assert page.count("Réservation : Le &lt;Livre&gt;") == 1
+    assert page.count("Notice 51") == 1
+    town.happens(CatalogueRecordDeleted(**named), "oai_pmh:oai:ESSAI:51", "oai_pmh")
+    town.happens(CatalogueRecordChanged(record_id="oai:ESSAI:9", local_id="9"), "oai_pmh:oai:ESSAI:9", "oai_pmh")
+    assert town.client.get("/compte").text.count("Notice 51") == 2
 
 
 def test_the_page_is_never_open(town: Town) -> None:
@@ -265,6 +301,80 @@ def test_operations_are_shown_on_the_machine_or_by_a_token(town: Town, tmp_path:
     public.store.close()
 
 
+PROPOSAL = "5b0e2a7c-0000-4000-8000-000000000034"
+
+
+def waits(town: Town) -> TestClient:
+    """Let a link wait for a clerk; return the clerk's browser."""
+    compared = Compared(what=Claim.FAMILY_NAME, agreement=Agreement.DIFFERENT, account="•••••D", record="•••••T")
+    link = LinkProposed(
+        citizen=ANNE, subject="ils_di:7", role=Role.SELF, scope=("a",), proposal=PROPOSAL, evidence=(compared,)
+    )
+    town.happens(link, f"publik:{ANNE}", "publik")
+    with (town.folder / "tokens.toml").open("a", encoding="utf-8") as tokens:
+        tokens.write(f'[mediatheque]\nsha256 = "{hash_of("clerk")}"\nscopes = ["links:decide"]\n')
+    clerk = town.comes_from("127.0.0.1")
+    clerk.auth = ("anybody", "clerk")
+    return clerk
+
+
+def seal_of(page: str) -> str:
+    """Find what makes a form of the page this page's."""
+    return re.findall('name="seal" value="([0-9a-f]+)"', page)[0]
+
+
+def test_a_clerk_decides_once_and_by_the_page_alone(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decision is a record of the portal's topic; another site's form and a second press change nothing."""
+    monkeypatch.setattr("hub.web.desk.SHOWN_SECONDS", 0.0)
+    clerk = waits(town)
+    page = clerk.get("/liens").text
+    assert "•••••D" in page
+    assert "•••••T" in page
+    assert "aujourd" in page
+    forged = {"proposal": PROPOSAL, "reason": "proven", "seal": "0" * 64}
+    assert clerk.post("/liens", data=forged).status_code == 403
+    assert clerk.post("/liens", data={**forged, "reason": "why not"}).status_code == 422
+    assert town.written == []
+    form = {**forged, "seal": seal_of(page)}
+    assert [clerk.post("/liens", data=form).status_code for _ in range(2)] == [303, 303]
+    assert len({wish.raw_id for _, wish in town.written}) == 1
+    product, wish = town.written[0]
+    assert (product, wish.feed, wish.key) == ("publik", "decision", f"publik:{ANNE}")
+    told = json.loads(wish.value)
+    assert (told["clerk"], told["accepted"], told["link"]["scope"]) == ("mediatheque", True, ["a"])
+    record = Record(
+        product, wish.feed, wish.key.encode(), wish.value, wish.raw_id or "", 1, Origin("raw.publik", 1, 0, 1)
+    )
+    decisions = process(record, catalogue.connectors()["publik"], catalogue.schemas()).decisions
+    assert [d.event.type.rpartition(".")[2] for d in decisions if isinstance(d, Deliver)] == [
+        "LinkDecided",
+        "LinkRequested",
+    ]
+    refused = LinkDecided(citizen=ANNE, subject="ils_di:7", proposal=PROPOSAL, accepted=False, clerk="other")
+    town.happens(refused, f"publik:{ANNE}", "publik")
+    assert clerk.post("/liens", data=form).status_code == 409
+    assert "Aucun lien" in clerk.get("/liens").text
+
+
+def test_links_are_decided_with_a_token_of_that_scope_also_on_the_machine(town: Town) -> None:
+    """The page shows what is personal."""
+    waits(town)
+    for password, status in (("nobody", 401), ("good", 403)):
+        client = town.comes_from("127.0.0.1")
+        client.auth = ("anybody", password)
+        assert client.get("/liens").status_code == status
+        assert client.post("/liens", data={"proposal": PROPOSAL, "reason": "proven", "seal": "0"}).status_code == status
+
+
+def test_what_nobody_has_linked_is_shown_with_its_age(town: Town) -> None:
+    """By source; a subject's own number is not needed for that."""
+    clerk = waits(town)
+    town.happens(LoanStarted(item_id="i"), "ils_di:98765", "ils_di")
+    page = clerk.get("/liens").text
+    assert "Ce que personne n'a relié" in page
+    assert "98765" not in page
+
+
 def test_behind_tls_the_cookie_stays_there(tmp_path: Path) -> None:
     """Secure, and the browser is told to come back by TLS only."""
     public = Town(tmp_path, "https://ville.example")
@@ -332,6 +442,14 @@ def test_no_body_is_read_beyond_its_bound(town: Town) -> None:
             path, content=endless(), headers={"Content-Type": "application/x-www-form-urlencoded"}
         )
         assert (path, answer.status_code, answer.json()["code"]) == (path, 413, "too_large")
+
+
+def test_a_call_that_kafka_does_not_take_is_refused_for_good(town: Town) -> None:
+    """413: the vendor would repeat a 503 for ever."""
+    town.takes = 10
+    answer = call(town, json.dumps({"id": ANNE, "citizen": ANNE, "type": "link_requested"}).encode())
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert town.calls[-1] == ("publik", "refused")
 
 
 def test_without_a_secret_nobody_can_sign(town: Town) -> None:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from hub.testing.town.schedule import Step, school_day
+from hub.testing.town.schedule import school_day
+from hub.testing.town.step import Step
 from hub.testing.town.world import World
 
 

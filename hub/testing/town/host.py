@@ -12,6 +12,7 @@ secrets that they gave the city.  Started again over it, the town goes on where 
     GET  /town/journal            entries since `?since=`
     GET  /town/mails              what the mail server took
     POST /town/quiet?on=          let the town go on quietly, or stop
+    POST /town/rush?rate=         let as many things happen in a second; 0 ends it
     POST /town/faults             {product, path, kind, times, retry_after, seconds, method};
                                   for the mail server {product: "mail", kind, times}
     POST /town/note               {what, ...}: whoever breaks something on purpose says so
@@ -50,6 +51,7 @@ from hub.testing.town.day import Day
 from hub.testing.town.journal import Journal
 from hub.testing.town.mailbox import Mailbox
 from hub.testing.town.people import Town
+from hub.testing.town.rush import Rush
 from hub.testing.town.schedule import quiet_tick
 from hub.testing.town.world import World
 
@@ -128,6 +130,7 @@ class Host:
             days=days,
         )
         self.day: Day | None = None
+        self.rush = Rush(self.world)
         self.app = Starlette(
             routes=[
                 Mount("/town", routes=self._routes()),
@@ -142,6 +145,7 @@ class Host:
 
     def stop(self) -> None:
         """End the day and the vendors' calls."""
+        self.rush.go(0)
         self.world.stop()
         for simulator in self.world.simulators.values():
             simulator.close()
@@ -170,6 +174,7 @@ class Host:
             Route("/journal", self._journal),
             Route("/mails", self._mails),
             Route("/quiet", self._quiet, methods=["POST"]),
+            Route("/rush", self._rush, methods=["POST"]),
             Route("/faults", self._faults, methods=["POST"]),
             Route("/note", self._note, methods=["POST"]),
             Route("/act", self._act, methods=["POST"]),
@@ -217,6 +222,10 @@ class Host:
     def _quiet(self, request: Request) -> Response:
         self.world.quiet(quiet_tick if request.query_params.get("on", "1") == "1" else None)
         return Response(status_code=204)
+
+    def _rush(self, request: Request) -> Response:
+        self.rush.go(float(request.query_params.get("rate", "0")))
+        return JSONResponse({"done": self.rush.done})
 
     async def _faults(self, request: Request) -> Response:
         wanted = await request.json()

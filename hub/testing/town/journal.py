@@ -6,13 +6,13 @@ simulators and depends on nothing of the hub: it cannot repeat one of its mistak
 Kinds of entries, each with its number `n`, the wall clock `at` (UTC, milliseconds) and:
 
     served     product feed key answer instance facts   an answer or callback that must become one raw record
-    said       fact type subject entity ...             something happened at a vendor
+    said       fact type subject entity about ...       something happened at a vendor
     over       fact                                     from here on no answer shows that fact any more
-    fault      product fault path answer held           the vendor failed on purpose; `answer` did not arrive whole
-    released   product answer                           an answer that a `slow` fault `held` back went out at last
+    fault      product fault path answer                the vendor failed on purpose; `answer` did not arrive whole
     callback   product feed answer status               one attempt to deliver a callback; status 0: no connection
     acked      product feed key                         the hub acknowledged an item of a queue
-    mail       message_id sequence                      the mail server took a message
+    mail       message_id recipient type                the mail server took a message; `recipient` is a digest
+    bounced    message_id recipient type                the mail server refused a message for good
     restored   product upto                             a vendor went on from what it had saved at entry `upto`
     note       what ...                                 whoever broke something on purpose says so
 
@@ -111,6 +111,8 @@ class Said:
     observable: bool = True
     why: str = ""
     product: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What else the vendor said: lines of a disruption, wishes of a citizen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +133,10 @@ class Account:
     facts: dict[str, Said] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
     """Answers that did not arrive whole, and what was wrong with them."""
-    overtaken: set[str] = field(default_factory=set)
-    """Answers that were held back until a callback about the same subject had arrived: no news any more."""
     attempts: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     """Attempts to deliver each callback."""
     mails: list[Entry] = field(default_factory=list)
+    bounced: list[Entry] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
     @classmethod
@@ -143,7 +144,6 @@ class Account:
         """Sort entries into what they say."""
         account = cls()
         facts: dict[str, dict[str, Any]] = {}
-        held: set[str] = set()
         for entry in entries:
             account.entries.append(entry)
             match entry["kind"]:
@@ -164,28 +164,18 @@ class Account:
                             del said["until"]
                 case "fault" if entry.get("answer"):
                     account.damaged[entry["answer"]] = entry["fault"]
-                case "fault" if entry.get("held"):
-                    held.add(entry["held"])
-                case "released":
-                    held.discard(entry["answer"])
                 case "callback":
                     account.attempts[entry["answer"]].append(entry)
-                    if 200 <= entry["status"] < 300 and entry["answer"] in account.served:
-                        about = account.served[entry["answer"]]
-                        account.overtaken.update(
-                            answer
-                            for answer in held
-                            if (account.served[answer]["product"], account.served[answer]["key"])
-                            == (about["product"], about["key"])
-                        )
                 case "mail":
                     account.mails.append(entry)
+                case "bounced":
+                    account.bounced.append(entry)
         account.facts = {name: Said(**fields) for name, fields in facts.items()}
         return account
 
     def seen(self, arrived: Collection[str]) -> Seen:
         """Tell what follows from the answers that arrived."""
-        shown = self._shown(arrived)
+        shown = self.shown(arrived)
         asked = {(e["product"], e["feed"], e["key"]) for a, e in self.served.items() if a in arrived}
         observable: list[Said] = []
         hidden: list[tuple[Said, str]] = []
@@ -197,12 +187,12 @@ class Account:
                 hidden.append((said, why))
         return Seen(tuple(observable), tuple(hidden))
 
-    def _shown(self, arrived: Collection[str]) -> dict[str, int]:
+    def shown(self, arrived: Collection[str]) -> dict[str, int]:
         """Find the number of the first answer that shows each fact and arrived."""
         polls: dict[tuple[str, str, str], list[int]] = defaultdict(list)
         named: dict[str, int] = {}
         for answer, entry in self.served.items():
-            if answer in arrived and answer not in self.damaged and answer not in self.overtaken:
+            if answer in arrived and answer not in self.damaged:
                 polls[entry["product"], entry["feed"], entry["key"]].append(entry["n"])
                 for fact in entry.get("facts", ()):
                     named.setdefault(fact, entry["n"])

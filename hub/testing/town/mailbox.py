@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -23,6 +23,18 @@ FAULTS: Mapping[str, str] = {
     "lost_answer": "",
 }
 """What the server may answer instead of taking a message; `lost_answer` takes it and hangs up without a word."""
+
+SUBJECTS: Mapping[str, str] = {
+    "Cantine : réservation enregistrée": "MealBooked",
+    "Cantine : réservation annulée": "MealCancelled",
+    "Cantine : absence notée": "AbsenceRecorded",
+    "Bibliothèque : un document est en retard": "LoanOverdue",
+    "Bibliothèque : votre réservation est disponible": "HoldReady",
+    "État civil : votre demande est enregistrée": "RecordRequested",
+    "État civil : votre demande est ": "RequestStatusChanged",
+    "Transports : perturbation": "DisruptionPublished",
+}
+"""Which fact a reader takes a message for, by how its subject begins; the first that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +97,6 @@ class Mailbox:
         fault = self._take_fault()
         if fault is not None:
             self._journal.write("fault", product="mail", fault=fault, path="", answer=None)
-        if fault is not None and fault != "lost_answer":
-            return FAULTS[fault]
         message = message_from_bytes(cast(bytes, envelope.original_content), policy=policy.default)
         body = message.get_body(preferencelist=("plain", "html"))
         mail = Mail(
@@ -96,11 +106,15 @@ class Mailbox:
             subject=str(message["Subject"] or ""),
             text=body.get_content() if body is not None else "",
         )
+        what = {"message_id": mail.message_id, "recipient": recipient(mail.to), "type": _fact(mail.subject)}
+        if fault is not None and fault != "lost_answer":
+            if fault.startswith("5"):
+                self._journal.write("bounced", **what)
+            return FAULTS[fault]
         with self._lock, self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(mail), ensure_ascii=False) + "\n")
             self._mails.append(mail)
-        recipient = hashlib.sha256(",".join(mail.to).encode()).hexdigest()[:12]
-        self._journal.write("mail", message_id=mail.message_id, recipient=recipient)
+        self._journal.write("mail", **what)
         if fault == "lost_answer" and server.transport is not None:
             server.transport.close()
         return "250 2.0.0 Message accepte"
@@ -124,3 +138,12 @@ class Mailbox:
         self._ready.set()
         self._loop.run_forever()
         server.close()
+
+
+def recipient(addresses: Sequence[str]) -> str:
+    """Name the recipients of a message without telling who they are."""
+    return hashlib.sha256(",".join(addresses).encode()).hexdigest()[:12]
+
+
+def _fact(subject: str) -> str:
+    return next((fact for start, fact in SUBJECTS.items() if subject.startswith(start)), "?")

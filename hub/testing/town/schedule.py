@@ -1,41 +1,20 @@
 """What happens in the town on a school day, vendor by vendor.
 
 Each chapter yields steps: a time of the day, a sentence, an action.  A vendor whose connector is not there
-has no chapter.
+has no chapter.  Chapters in which vendors meet are here; what happens at one alone is its simulator's own `day`.
 The same vendors meet the same people every day, and each day a little different.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from hub.testing.town.clock import school_days
 from hub.testing.town.people import Child, Person
+from hub.testing.town.step import Step
 from hub.testing.town.world import World
-
-FIRST, LAST = 7 * 60 + 30, 18 * 60 + 30
-"""Minutes of the day between which the story plays."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something that happens at a time of the day."""
-
-    time: str
-    text: str
-    do: Callable[[World], Any]
-    account: Person | None = None
-    """Whose account is worth a look afterwards."""
-
-    @property
-    def share(self) -> float:
-        """How much of the day has passed, 0 to 1."""
-        hours, minutes = self.time.split(":")
-        return min(max((int(hours) * 60 + int(minutes) - FIRST) / (LAST - FIRST), 0.0), 1.0)
-
 
 Chapter = Iterator[Step]
 
@@ -45,6 +24,8 @@ def school_day(world: World) -> Chapter:
     for product, chapter in CHAPTERS.items():
         if product in world.simulators:
             yield from chapter(world)
+    for simulator in world.simulators.values():
+        yield from simulator.day(world)
 
 
 def registry(world: World) -> Chapter:
@@ -110,7 +91,8 @@ def _reopen(world: World) -> None:
 
 def portal(world: World) -> Chapter:
     """Tell how a link that is made late shows its history at once, and how it goes again."""
-    late, reader, asker = world.town.cast.late, world.town.cast.reader, world.town.cast.apostrophe
+    cast = world.town.cast
+    late, reader, asker, born = cast.late, cast.reader, cast.apostrophe, cast.unknown_day
     card = f"ils_di:{late.borrowernumber}"
     if "hubee" in world.simulators:
 
@@ -123,6 +105,13 @@ def portal(world: World) -> Chapter:
             lambda w: w.act("publik", "link", asker, case(w, "birth"), "self"),
             asker,
         )
+        yield Step(
+            "09:12",
+            f"{born.name}'s demand knows a day of birth, FranceConnect does not: a clerk has to look",
+            _propose,
+            born,
+        )
+        yield Step("10:25", "… and finds that it is him: its history shows at once", _recognise, born)
         yield Step(
             "13:45",
             f"{late.name} links her demand: its history shows at once",
@@ -148,8 +137,24 @@ def portal(world: World) -> Chapter:
         lambda w: w.act("publik", "preferences", reader, reader.email, lines=reader.lines),
     )
     yield Step(
+        "17:42",
+        "Somebody asks for a card that is not theirs: it waits at the desk",
+        lambda w: w.act("publik", "propose", born, card, family_name=late.family_name, given_name=late.given_names[0]),
+    )
+    yield Step(
         "17:45", "The portal sends nonsense, in due form", lambda w: w.act("publik", "babble", w.town.cast.never_links)
     )
+
+
+def _propose(world: World) -> None:
+    case = f"hubee:{world.remembered['kaci']}"
+    person = world.town.cast.unknown_day
+    world.remembered["proposal"] = world.act("publik", "propose", person, case, birthdate=f"{person.birth.year}-01-01")
+
+
+def _recognise(world: World) -> None:
+    case = f"hubee:{world.remembered['kaci']}"
+    world.act("publik", "decide", world.remembered["proposal"], world.town.cast.unknown_day, case)
 
 
 def library(world: World) -> Chapter:

@@ -109,16 +109,6 @@ def test_damaged_answer_shows_nothing(story: Story) -> None:
     assert story.observable(answer) == []
 
 
-def test_answer_that_a_callback_overtook_shows_nothing(story: Story) -> None:
-    story.said("MealBooked")
-    answer = story.served()
-    story.journal.write("fault", product="lib", fault="slow", path="/", answer=None, held=answer)
-    callback = story.served(feed="callback")
-    story.journal.write("callback", product="lib", feed="callback", answer=callback, status=202)
-    story.journal.write("released", product="lib", answer=answer)
-    assert story.observable(answer, callback) == []
-
-
 def test_callback_shows_what_it_names(story: Story) -> None:
     eaten = story.said("MealEaten")
     story.over(eaten)

@@ -1,0 +1,131 @@
+"""What is told of a partition or a source is told by whoever has it, from the first moment on, and by nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from faust.types import TP
+
+from hub import catalogue
+from hub.config import Settings
+from hub.kafka.worker import Worker
+from hub.roles.deliver import _Sinks
+from hub.roles.worker import Watching
+from hub.store import Store
+from hub.telemetry import Telemetry
+from hub.telemetry.events import ParkedChanged, SourceAway, SourceGivenBack, SourcePolled, SourceTaken
+
+RAW = TP("raw.chrono", 3)
+PUBLISHED = "hub_dataset_published_timestamp_seconds"
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    """Tell it to nobody."""
+    return Telemetry("normalise", ["chrono"], stream=StringIO())
+
+
+def value(telemetry: Telemetry, name: str, **labels: str) -> float | None:
+    """Read one series."""
+    return telemetry.registry.get_sample_value(name, labels)
+
+
+class Stuck:
+    """Work of which nothing is ever done."""
+
+    group = "g"
+    topics = (RAW.topic,)
+
+    def lane(self, tp: TP) -> Any:
+        return tp
+
+    def leading(self, tp: TP) -> bool:
+        return False
+
+    def held(self, lane: Any) -> bool:
+        return False
+
+    async def fold(self, lane: Any, committed: Mapping[TP, int]) -> None:
+        return
+
+    async def carry_out(self, lane: Any, batch: Any) -> None:
+        await asyncio.Event().wait()
+
+
+class Ends:
+    async def committed(self, group: str, tps: Any) -> dict[TP, int]:
+        return {}
+
+    async def ends(self, tps: Any) -> dict[TP, int]:
+        return {}
+
+
+def test_a_partition_of_which_nothing_is_done_lags_and_one_that_is_gone_does_not(telemetry: Telemetry) -> None:
+    """A lane that is stuck from the start is seen; after a rebalance only the new owner tells."""
+    watching = Watching(cast(Any, SimpleNamespace(telemetry=telemetry)))
+
+    async def scenario() -> None:
+        options = {"broker": "kafka://127.0.0.1:1", "datadir": "/nonexistent"}
+        worker = Worker(cast(Any, Stuck()), options, watching, Ends())
+        consumer = SimpleNamespace(
+            highwater=lambda _: 12, pause_partitions=lambda _: None, resume_partitions=lambda _: None
+        )
+        worker.app = SimpleNamespace(consumer=consumer)
+        await worker._assigned(None, [RAW])
+        stamp = int((time.time() - 300) * 1000)
+        worker._put(RAW, [cast(Any, SimpleNamespace(offset=offset, timestamp=stamp)) for offset in (5, 6)])
+        await worker._commit()
+        labels = {"topic": RAW.topic, "partition": "3"}
+        assert value(telemetry, "hub_lag_records", **labels) == 7
+        assert 299 < (value(telemetry, "hub_lag_seconds", **labels) or 0) < 310
+        ParkedChanged("chrono", 3, 1, 1000.0).emit(telemetry)
+        await worker._assigned(None, [])
+        for name in ("hub_lag_records", "hub_lag_seconds", "hub_offset_committed"):
+            assert value(telemetry, name, **labels) is None
+        for name in ("hub_parked_subjects", "hub_parked_oldest_timestamp_seconds"):
+            assert value(telemetry, name, product="chrono", partition="3") is None
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_a_source_that_is_never_read_well_is_silent_since_it_was_taken(telemetry: Telemetry) -> None:
+    """The alert needs a moment to count from; one that is another's is nobody's silence here."""
+    name = "hub_source_last_good_poll_timestamp_seconds"
+    assert value(telemetry, name, product="chrono") is None
+    SourceTaken("chrono", 5_000).emit(telemetry)
+    SourceAway("chrono", "status 401", 3.0, 1).emit(telemetry)
+    assert value(telemetry, name, product="chrono") == 5
+    SourcePolled("chrono", 1, 9_000).emit(telemetry)
+    assert value(telemetry, name, product="chrono") == 9
+    SourceGivenBack("chrono").emit(telemetry)
+    SourceGivenBack("chrono").emit(telemetry)
+    assert value(telemetry, name, product="chrono") is None
+    assert value(telemetry, "hub_waiting_seconds", what="chrono") is None
+
+
+def test_a_restart_does_not_make_a_dataset_look_new(telemetry: Telemetry, tmp_path: Path) -> None:
+    """What changed last is the file."""
+    store = Store(f"sqlite:///{tmp_path}/hub.sqlite")
+    store.migrate()
+    settings = Settings.model_validate({"open_data": {"folder": tmp_path / "opendata"}})
+    runtime = SimpleNamespace(settings=settings, schemas=catalogue.schemas(), telemetry=telemetry)
+    _Sinks(cast(Any, runtime), store, cast(Any, None))._export(threading.Event())
+    tables = sorted((tmp_path / "opendata").glob("*.csv"))
+    assert len(tables) == 2
+    for path in tables:
+        assert time.time() - (value(telemetry, PUBLISHED, dataset=path.stem) or 0) < 60
+        os.utime(path, (1000, 1000))
+    _Sinks(cast(Any, runtime), store, cast(Any, None))._export(threading.Event())
+    assert {value(telemetry, PUBLISHED, dataset=path.stem) for path in tables} == {1000}
+    store.close()
