@@ -113,6 +113,19 @@ def test_no_role_outlives_a_killed_supervisor(supervised: Supervised) -> None:
     until(lambda: not any(alive(pid) for pid in pids), 5)
 
 
+def test_a_log_that_grows_is_set_aside_while_its_role_works(tmp_path: Path) -> None:
+    """The supervisor looks by itself; nothing is started again for it."""
+    program = PROGRAM.replace("None))", "Path(sys.argv[1])))").replace("HUNG_SECONDS = 3.0", "LARGEST_LOG = 10")
+    child = spawn([sys.executable, "-c", f"from pathlib import Path\n{program}", str(tmp_path)], cwd=ROOT)
+    try:
+        until(lambda: all((tmp_path / f"{role}.log.1").exists() for role in ("deliver", "intake")))
+        assert '"waiting"' in (tmp_path / "intake.log.1").read_text()
+        assert (tmp_path / "deliver.log").exists()
+    finally:
+        child.terminate()
+        assert child.wait(20) == 0
+
+
 @pytest.mark.parametrize(
     ("sets", "code", "words"),
     [
