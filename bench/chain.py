@@ -1,0 +1,351 @@
+"""The whole chain on one machine: how long a record takes to the account, hop by hop, and how fast each role is alone.
+
+    python bench/chain.py --rates 1 100 1000 5000 --seconds 15
+    python bench/chain.py --postgres
+
+Records are callbacks of the school catering as its connector takes them, of children who are linked to a citizen each.
+Nothing is asked of the roles: the log's own times and the account's rows say when a record was where.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from subprocess import DEVNULL, Popen, run
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from hub.catalogue import ROOT
+from hub.kafka.wire import CITIZEN_TOPIC, event_topic, raw_topic
+from hub.model.record import Header
+from hub.process import end, spawn
+from hub.testing.cluster import Kafka
+from hub.testing.postgres import USER, Postgres
+
+CHILDREN, BOOKINGS = 2_000, 10
+PRODUCT, DOMAIN = "chrono", "school_catering"
+TICKS = os.sysconf("SC_CLK_TCK")
+SHARES = (0.5, 0.99, 0.999)
+ROLES = ("normalise", "identify", "project")
+QUIET = {"log_level": 2}
+"""A broker that is stopped at the end is no news."""
+
+
+class Hub:
+    """A node, a database, the command line, and what is in them."""
+
+    def __init__(self, folder: Path, *, postgres: bool = False, size: str = "demo") -> None:
+        """Make everything and start nothing; `size` decides how many partitions there are."""
+        self.folder = folder
+        self._closing = ExitStack()
+        self.node = self._closing.enter_context(Kafka(folder / "kafka", heap="1g"))
+        settings = {"store.url": f"sqlite:///{folder}/hub.sqlite"}
+        self.query: Callable[[str], list[tuple[Any, ...]]]
+        self.line = [sys.executable, "-m", "hub.cli"]
+        if postgres:
+            server = self._closing.enter_context(Postgres())
+            settings = {
+                "store.url": f"postgresql+psycopg://{USER}@127.0.0.1:{server.port}/postgres",
+                "store.password_file": str(server.folder / "password"),
+            }
+            connection = psycopg.connect(server.url.replace("+psycopg", ""), autocommit=True)
+            self._closing.enter_context(connection)
+            self.query = lambda text: connection.execute(text.encode()).fetchall()
+        else:
+            self.query = self._sqlite
+        for key, value in {
+            "kafka.bootstrap": self.node.bootstrap,
+            "kafka.size": size,
+            **settings,
+            "data_dir": str(folder),
+            "telemetry.discovery_file": str(folder / "prometheus.json"),
+        }.items():
+            self.line += ["--set", f"{key}={value}"]
+        run([*self.line, "topics", "apply"], cwd=ROOT, check=True, stdout=DEVNULL)
+        self._offsets = Consumer({**QUIET, "bootstrap.servers": self.node.bootstrap, "group.id": "bench"})
+        self._producer = Producer(
+            {
+                **QUIET,
+                "bootstrap.servers": self.node.bootstrap,
+                "partitioner": "murmur2_random",
+                "linger.ms": 1,
+                "queue.buffering.max.messages": 1_000_000,
+            }
+        )
+        self._told = 0
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self._closing.close()
+
+    def _sqlite(self, text: str) -> list[tuple[Any, ...]]:
+        try:
+            connection = sqlite3.connect(f"file:{self.folder}/hub.sqlite?mode=ro", uri=True)
+        except sqlite3.OperationalError:
+            return []
+        try:
+            return connection.execute(text).fetchall()
+        except sqlite3.OperationalError:
+            # Its tables are not there yet.
+            return []
+        finally:
+            connection.close()
+
+    @contextmanager
+    def roles(self, *names: str, workers: int = 1) -> Iterator[Mapping[str, Popen[bytes]]]:
+        """Run roles as processes of their own; of more workers than one, the others have a number after their name."""
+        children = {
+            name if slot == 1 else f"{name}{slot}": spawn(
+                [*self.line, "--set", f"workers.slot={slot}", "run", name],
+                cwd=ROOT,
+                log=self.folder / f"{name}{slot}.log",
+            )
+            for name in names
+            for slot in range(1, workers + 1)
+        }
+        try:
+            yield children
+        finally:
+            for child in children.values():
+                end(child, 15)
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Return the end of each partition of a topic."""
+        numbers = self._offsets.list_topics(topic, timeout=10).topics[topic].partitions
+        return {number: self._offsets.get_watermark_offsets(TopicPartition(topic, number))[1] for number in numbers}
+
+    def count(self, topic: str) -> int:
+        """Count the records of a topic."""
+        return sum(self.ends(topic).values())
+
+    def lag(self, group: str, topic: str) -> int:
+        """Count the records of a topic that a group has not committed."""
+        consumer = Consumer({**QUIET, "bootstrap.servers": self.node.bootstrap, "group.id": group})
+        until = self.ends(topic)
+        committed = consumer.committed([TopicPartition(topic, number) for number in until], timeout=10)
+        consumer.close()
+        return sum(until[tp.partition] - max(tp.offset, 0) for tp in committed)
+
+    def entries(self) -> int:
+        """Count the rows of all accounts."""
+        found = self.query("SELECT count(*) FROM entries")
+        return int(found[0][0]) if found else 0
+
+    def put(self, topic: str, key: bytes, value: bytes) -> None:
+        """Put a record anywhere."""
+        self._producer.produce(topic, value, key)
+        self._producer.poll(0)
+
+    def say(self, product: str, feed: str, key: str, body: Mapping[str, Any] | bytes) -> None:
+        """Put a record into raw, as intake does."""
+        self._producer.produce(
+            raw_topic(product),
+            body if isinstance(body, bytes) else json.dumps(body).encode(),
+            key.encode(),
+            headers=[
+                (Header.FEED, feed.encode()),
+                (Header.RAW_ID, str(uuid4()).encode()),
+                (Header.READ_AT, str(time.time_ns() // 1_000_000).encode()),
+                (Header.CONTENT_TYPE, b"application/json"),
+            ],
+        )
+
+    def flush(self) -> None:
+        """Wait until the broker has it all."""
+        self._producer.flush()
+
+    def callback(self) -> None:
+        """Let the canteen say that a child was there, and the next time round that it was not."""
+        number, self._told = self._told, self._told + 1
+        child, booking = number % CHILDREN, number // CHILDREN % BOOKINGS
+        there = number // CHILDREN // BOOKINGS % 2 == 0
+        day = (datetime.now(UTC) + timedelta(days=booking)).date().isoformat()
+        body = {
+            "id": str(UUID(int=number)),
+            "event": "presence" if there else "absence",
+            "at": datetime.now(UTC).isoformat(),
+            "booking": {
+                "id": child * BOOKINGS + booking,
+                "user_external_id": f"E{child}",
+                "in_waiting_list": False,
+                # Bookings of long ago are forgotten: each would be a new one.
+                "event": {"slug": f"cantine-{day}", "label": "Cantine", "datetime": f"{day} 11:30:00"},
+            },
+        }
+        self.say(PRODUCT, "callback", f"chrono:E{child}", body)
+        self._producer.poll(0)
+
+    def link(self) -> None:
+        """Link every child to a citizen, by the portal, and wait until identify knows."""
+        for child in range(CHILDREN):
+            citizen = str(UUID(int=child))
+            body = {
+                "id": str(uuid4()),
+                "type": "link_requested",
+                "at": "2026-03-01T08:00:00+01:00",
+                "citizen": citizen,
+                "link": {"subject": f"chrono:E{child}", "role": "parent", "scope": [], "until": None},
+            }
+            self.say("publik", "request", f"publik:{citizen}", body)
+        self.flush()
+        with self.roles(*ROLES, "deliver"):
+            wait(lambda: self.count(CITIZEN_TOPIC) >= CHILDREN, 180)
+
+
+def wait(done: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until something is so."""
+    limit = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > limit:
+            raise SystemExit("chain: nothing comes any more; see the roles' logs")
+        time.sleep(0.1)
+
+
+def alone(hub: Hub, records: int) -> dict[str, dict[str, float]]:
+    """Let one role after the other work off a backlog: events per second, and its CPU per million of them."""
+    count: dict[str, Callable[[], int]] = {
+        "normalise": lambda: hub.count(event_topic(DOMAIN)),
+        "identify": lambda: hub.count(CITIZEN_TOPIC),
+        "project": hub.entries,
+    }
+    source = {"normalise": raw_topic(PRODUCT), "identify": event_topic(DOMAIN), "project": event_topic(DOMAIN)}
+    for _ in range(records):
+        hub.callback()
+    hub.flush()
+    found = {}
+    for role in ROLES:
+        with hub.roles(role) as children:
+            pid = children[role].pid
+            samples = [(time.monotonic(), count[role](), cpu(pid))]
+            while hub.lag(f"hub.{role}", source[role]):
+                time.sleep(0.2)
+                samples.append((time.monotonic(), count[role](), cpu(pid)))
+            found[role] = {**steady(samples), "peak": peak(pid), "events": samples[-1][1] - samples[0][1]}
+    return found
+
+
+def steady(samples: Sequence[tuple[float, int, float]]) -> dict[str, float]:
+    """Return the rate and the CPU per million from (moment, count, CPU seconds), without the start and the end."""
+    low, high = samples[0][1], samples[-1][1]
+    middle = [one for one in samples if 0.1 < (one[1] - low) / max(high - low, 1) < 0.95]
+    if len(middle) < 2:
+        raise SystemExit("over before it was measured; use more --records")
+    seconds, made, spent = (last - first for first, last in zip(middle[0], middle[-1], strict=True))
+    return {"rate": made / seconds, "cpu": spent / made * 1e6}
+
+
+def paced(hub: Hub, rate: float, seconds: float) -> dict[str, Any]:
+    """Say so many records a second for a while, and look when each was where."""
+    begun = time.time_ns() // 1_000_000
+    stop = threading.Event()
+    tops = {topic: hub.ends(topic) for topic in (event_topic(DOMAIN), CITIZEN_TOPIC)}
+    start, said = time.monotonic(), 0
+    while (now := time.monotonic()) - start < seconds:
+        while said < (now - start) * rate:
+            hub.callback()
+            said += 1
+        stop.wait(0.0005)
+    hub.flush()
+    known = -1
+    while (entries := hub.entries()) != known:
+        known = entries
+        time.sleep(2)
+    spans: dict[str, list[float]] = defaultdict(list)
+    for topic, name in ((event_topic(DOMAIN), "event"), (CITIZEN_TOPIC, "citizen")):
+        spans[name] = [at - read for at, read in stamps(hub, topic, tops[topic])]
+    # The numbers are ours.
+    rows = hub.query(f"SELECT recorded_at - read_at FROM entries WHERE read_at >= {begun}")  # noqa: S608
+    spans["account"] = [float(row[0]) for row in rows]
+    return {
+        "rate": rate,
+        "said": said,
+        "events": len(spans["account"]),
+        **{name: {str(share): quantile(values, share) for share in SHARES} for name, values in spans.items()},
+    }
+
+
+def stamps(hub: Hub, topic: str, since: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield when each record was written, and when what caused it was read, in milliseconds."""
+    until = hub.ends(topic)
+    consumer = Consumer(
+        {**QUIET, "bootstrap.servers": hub.node.bootstrap, "group.id": "look", "enable.auto.commit": False}
+    )
+    for number, end_ in until.items():
+        if since[number] >= end_:
+            continue
+        consumer.assign([TopicPartition(topic, number, since[number])])
+        left = end_ - since[number]
+        while left > 0:
+            for message in consumer.consume(min(left, 5000), 5):
+                left -= 1
+                yield message.timestamp()[1], int(dict(message.headers())[Header.READ_AT])
+    consumer.close()
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value below which a share of all lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def cpu(pid: int) -> float:
+    """Return the CPU seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def peak(pid: int) -> int:
+    """Return the most resident memory of a process, MB."""
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rates", type=float, nargs="*", default=[1, 100, 1000, 5000])
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--records", type=int, default=100_000, help="in the backlog that each role works off alone")
+    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--out", type=Path, help="JSON file for what was measured")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        hub = Hub(Path(folder), postgres=options.postgres)
+        try:
+            hub.link()
+            found: dict[str, Any] = {"database": "PostgreSQL" if options.postgres else "SQLite"}
+            found["alone"] = alone(hub, options.records)
+            for role, one in found["alone"].items():
+                print(f"{role:<10} alone {one['rate']:9,.0f} events/s  {one['cpu']:6.1f} CPU s/M  {one['peak']} MB")
+            found["paced"] = []
+            with hub.roles(*ROLES):
+                time.sleep(8)
+                for rate in options.rates:
+                    one = paced(hub, rate, options.seconds)
+                    found["paced"].append(one)
+                    told = "; ".join(
+                        f"{name} " + " ".join(f"{one[name][str(share)]:,.0f}" for share in SHARES)
+                        for name in ("event", "citizen", "account")
+                    )
+                    print(f"{rate:6,.0f}/s  {one['events']:8,} events  ms p50 p99 p99.9: {told}", flush=True)
+        finally:
+            hub.close()
+    if options.out:
+        options.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
