@@ -8,7 +8,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,9 +74,8 @@ def _show(made: Certificate) -> None:
     )
     for name, seconds in sorted(made.log.seconds.items()):
         print(f"  {name:<40} {len(seconds):3} times, worst {max(seconds):.1f} s")
-    problems = Counter((*verdict.lost, *verdict.doubled, *verdict.inversions, *verdict.unexplained, *made.missing))
-    for problem, count in problems.most_common(30):
-        print(f"  {count} × {problem}")
+    for problem in (*verdict.findings, *made.missing):
+        print(f"  {problem}")
     for crash in made.crashes:
         print(f"  ended by itself: {crash}")
 
