@@ -63,10 +63,11 @@ class Poller:
 
 
 class _Leased:
-    """Asks for nothing more and moves no cursor once the lease is given back: the next owner may have begun.
+    """Asks for nothing more once the lease is given back: the next owner may have begun.
 
     What was answered before is still written: an answer behind one that was asked for later is recognised by
-    its moment, and one that nobody writes is lost.
+    its moment, and one that nobody writes is lost.  A cursor behind what was written is kept too, or a whole file
+    would be read again; one that overtakes the next owner's makes it repeat itself, under the same ids.
     """
 
     def __init__(self, ports: Ports, vendor: Vendor, halt: threading.Event) -> None:
@@ -75,6 +76,7 @@ class _Leased:
         self._halt = halt
         self.emit = ports.emit
         self.keep = ports.keep
+        self.checkpoint = ports.checkpoint
 
     def ask(self, request: Request) -> Answer:
         self._check()
@@ -83,10 +85,6 @@ class _Leased:
     def subjects(self, product: str) -> list[str]:
         self._check()
         return self._ports.subjects(product)
-
-    def checkpoint(self, product: str, cursor: Mapping[str, Any]) -> None:
-        self._check()
-        self._ports.checkpoint(product, cursor)
 
     def _check(self) -> None:
         if self._halt.is_set():

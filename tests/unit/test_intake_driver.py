@@ -57,7 +57,7 @@ def emit(key: str, value: bytes) -> Emit:
 
 
 def test_what_was_answered_is_written_though_the_lease_is_gone() -> None:
-    """Nothing more is asked and no cursor is moved, but an answer in hand is not thrown away."""
+    """Nothing more is asked, but an answer in hand is not thrown away, nor read again."""
     halt = threading.Event()
     seen: list[str] = []
 
@@ -69,6 +69,7 @@ def test_what_was_answered_is_written_though_the_lease_is_gone() -> None:
     def poll(_cursor: Mapping[str, Any], _settings: Mapping[str, str]) -> Intake:
         found = yield Get("/one")
         yield emit("k", found.body)
+        yield Checkpoint({"at": 1})
         yield Get("/two")
         yield Checkpoint({"at": 3})
 
@@ -78,7 +79,7 @@ def test_what_was_answered_is_written_though_the_lease_is_gone() -> None:
     with pytest.raises(Halted):
         Poller(connector, {}, vendor(answer), ports, {}, 1.0, lambda *_: None)(halt)
     assert seen == ["/api/one"]
-    assert ports.log == [("test", "k", b"1")]
+    assert ports.log == [("test", "k", b"1"), {"at": 1}]
 
 
 def test_wishes_are_carried_out_in_order() -> None:
