@@ -179,7 +179,7 @@ class Hub:
             "event": "presence" if there else "absence",
             "at": datetime.now(UTC).isoformat(),
             "booking": {
-                "id": child * BOOKINGS + booking,
+                "id": 1 + child * BOOKINGS + booking,
                 "user_external_id": f"E{child}",
                 "in_waiting_list": False,
                 # Bookings of long ago are forgotten: each would be a new one.

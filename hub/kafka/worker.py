@@ -20,7 +20,7 @@ import hashlib
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -292,8 +292,10 @@ class Worker:
             self.watch.released(tp)
         self._told &= tps
         self._lanes = {name: _Lane(name, tps=members) for name, members in by_lane.items()}
+        # Asked once for all lanes, of which there may be hundreds.
+        committed = asyncio.ensure_future(self.ends.committed(self.work.group, tps))
         for lane in self._lanes.values():
-            lane.task = asyncio.create_task(self._run_lane(lane))
+            lane.task = asyncio.create_task(self._run_lane(lane, committed))
         self.assigned = True
 
     async def _revoked(self, _app: Any, _revoked: Iterable[TP], **_: Any) -> None:
@@ -351,9 +353,9 @@ class Worker:
         lane.arrived.set()
         self._regulate(lane)
 
-    async def _run_lane(self, lane: _Lane) -> None:
+    async def _run_lane(self, lane: _Lane, committed: Awaitable[Mapping[TP, int]]) -> None:
         try:
-            await self._fold(lane)
+            await self._fold(lane, committed)
             while not lane.closing:
                 await lane.arrived.wait()
                 if lane.queued < SMALL and not lane.closing:
@@ -420,8 +422,9 @@ class Worker:
             finally:
                 lane.at_work_since = None
 
-    async def _fold(self, lane: _Lane) -> None:
-        lane.committed = committed = await self.ends.committed(self.work.group, lane.tps)
+    async def _fold(self, lane: _Lane, offsets: Awaitable[Mapping[TP, int]]) -> None:
+        every = await offsets
+        lane.committed = committed = {tp: every[tp] for tp in lane.tps if tp in every}
         leading = [tp for tp in lane.tps if self.work.leading(tp)]
         ends = await self.ends.ends(leading)
         lane.leaders = {tp: end for tp, end in ends.items() if end > committed.get(tp, 0)}
