@@ -17,7 +17,7 @@ def copy(to: Path) -> Path:
     """Copy it into a new folder, and return that."""
     for name in ("hub", "streams", "connectors", "schemas", "deploy", "tests/conformance"):
         shutil.copytree(ROOT / name, to / name, ignore=_ELSEWHERE)
-    for name in ("pyproject.toml", "ruff-pure.toml", "README.md"):
+    for name in ("pyproject.toml", "ruff-pure.toml", "README.md", "tests/conftest.py"):
         shutil.copy(ROOT / name, to / name)
     return to
 

@@ -125,6 +125,8 @@ def test_settings_shown_in_guides_are_settings(tmp_path: Path) -> None:
     blocks = [
         block
         for page in GUIDES
+        # Its connector is only there where the page is followed, which checks its settings too.
+        if page.name != "first-connector.md"
         for block in re.findall(r"^```toml\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     ]
     assert blocks
