@@ -354,7 +354,10 @@ def _decisions() -> Iterator[str]:
     yield "Why things are as they are. A decision is never edited away: a later one supersedes it."
     rows = []
     folder = catalogue.ROOT / "docs" / "adr"
-    for number, path in enumerate(sorted(folder.glob("[0-9]*.md")), 1):
+    former = 0
+    for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]-*.md")):
+        # A gap is one that is still under way elsewhere; the same number twice is a mistake.
+        former = number = max(int(path.name[:4]), former + 1)
         text = path.read_text("utf-8")
         title = _ADR_TITLE.fullmatch(text.partition("\n")[0])
         status = next((found for line in text.splitlines() if (found := _ADR_STATUS.fullmatch(line))), None)

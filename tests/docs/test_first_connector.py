@@ -56,9 +56,9 @@ def follow(copied: Path, page: str) -> list[str]:
         elif block.kind == "toml":
             (copied / "city.toml").write_text(block.text, "utf-8")
         elif block.kind == "sh":
-            if code:
-                differences.append(f"ends with {code}: {said}")
             for line in block.text.splitlines():
+                if code:
+                    differences.append(f"ends with {code}: {said}")
                 program, *arguments = shlex.split(line)
                 ended = checkout.run(copied, *PROGRAMS[program], *arguments)
                 said, code = ended.stdout + ended.stderr, ended.returncode
@@ -71,7 +71,9 @@ def follow(copied: Path, page: str) -> list[str]:
                 differences.append(f"ends with {code}: {said}")
             said, code = "", 0
         else:
-            assert block.kind in ("console", "mermaid"), f"{block.kind}: what is to be done with it?"
+            assert block.kind == "console", f"{block.kind}: what is to be done with it?"
+    if code:
+        differences.append(f"ends with {code}: {said}")
     return differences
 
 

@@ -73,6 +73,19 @@ def test_index_names_every_decision() -> None:
     assert set(re.findall(r"\]\((\d{4}-[^)]+\.md)\)", index)) == {path.name for path in folder.glob("[0-9]*.md")}
 
 
+def test_two_decisions_of_one_number_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A number that is missing may be under way elsewhere; one that is there twice would be cited for both."""
+    folder = tmp_path / "docs" / "adr"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(catalogue, "ROOT", tmp_path)
+    for number, name in ((1, "one"), (4, "four")):
+        (folder / f"{number:04}-{name}.md").write_text(f"# {number}. It is so\n\nStatus: accepted\n", "utf-8")
+    assert any("[4](0004-four.md)" in block for block in docs._decisions())
+    (folder / "0004-other.md").write_text("# 4. It is so too\n\nStatus: accepted\n", "utf-8")
+    with pytest.raises(docs.BrokenPage, match=r"0004-other\.md: should begin with `# 5"):
+        list(docs._decisions())
+
+
 @every_page
 def test_relative_links_resolve(page: Path) -> None:
     """A link leads to a file that is there, and an anchor to a heading."""
