@@ -23,6 +23,7 @@ PROGRAMS = {
     ".venv/bin/hub": (sys.executable, "-m", "hub.cli"),
     ".venv/bin/python": (sys.executable,),
     ".venv/bin/ruff": (sys.executable, "-m", "ruff"),
+    ".venv/bin/mypy": (sys.executable, "-m", "mypy"),
     "rm": ("rm",),
 }
 """What a reader types, and what runs it in a copy that has no environment of its own."""
