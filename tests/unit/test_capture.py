@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from hub import catalogue
@@ -40,8 +41,10 @@ def loan(number: int, due: str, patron: int = 4711) -> dict[str, object]:
     }
 
 
-def test_samples_of_a_memory_are_decided_as_the_originals_were(tmp_path: Path) -> None:
+def test_samples_of_a_memory_are_decided_as_the_originals_were(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Loans, a renewal and a return of one patron, with what was remembered before each, and the key."""
+    # With one key in a hundred two short numbers become the same; such a record is counted and left out.
+    monkeypatch.setattr("secrets.token_bytes", lambda length: b"k" * length)
     capture = Capture(KOHA, tmp_path, 1, NOW)
     first, second = loan(81, "2026-11-20"), loan(82, "2026-11-21")
     for minute, listed in enumerate(
