@@ -111,7 +111,8 @@ class Vendor:
             with self._client.stream(
                 method,
                 request.path.lstrip("/"),
-                params=request.params,
+                # Without any, the query of the path itself: httpx puts an empty one in its place.
+                params=request.params or None,
                 headers=request.headers,
                 json=request.body,
                 content=request.content,

@@ -216,6 +216,15 @@ def test_the_rate_limit_is_kept() -> None:
     assert slept == [0.5]
 
 
+def test_a_query_that_stands_in_the_path_is_asked_for() -> None:
+    """A path comes from a city's settings or from the vendor's own listing, as it is written there."""
+    asked = []
+    polite = vendor(lambda request: asked.append(str(request.url)) or httpx.Response(200))
+    polite.ask(Get("/points/json?types=PKG"))
+    polite.ask(Get("https://other/feed?key=1"))
+    assert asked == ["http://vendor/api/points/json?types=PKG", "https://other/feed?key=1"]
+
+
 def test_a_name_may_be_repeated_and_an_address_of_its_own_gets_no_credentials_but_those_named() -> None:
     """A question to somebody else must not carry the vendor's secret."""
     seen: list[httpx.Request] = []
