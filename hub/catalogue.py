@@ -6,6 +6,7 @@ with its path, the key and the remedy, before anything runs.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -22,6 +23,8 @@ from hub.avro.parse import BrokenSchema, Version, parse
 from hub.model.connector import Connector, Feed, Manifest
 from hub.model.errors import Rejected
 from hub.pipeline.decode import DECODERS
+from streams.open_data.dataset import BrokenDataset, Dataset, families, not_public
+from streams.open_data.dataset import load as load_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 """Where the packages `connectors`, `streams` and `schemas` lie beside `hub`."""
@@ -128,4 +131,31 @@ def _named(module: ModuleType, name: str, path: Path, key: str) -> Any:
     found = getattr(module, name, None)
     if found is None:
         raise BrokenConnector(f"{path}: {key}: {module.__name__} has no {name!r}; write it or rename the key")
+    return found
+
+
+@cache
+def datasets() -> Mapping[str, Dataset]:
+    """Load every dataset under `streams/open_data/datasets/`, by name; `BrokenDataset` when one would tell too much."""
+    fields = {
+        (version.full_name, field["name"]): field["privacy"]
+        for version in schema_files()
+        for field in version.schema["fields"]
+    }
+    found = {}
+    for path in sorted(ROOT.glob("streams/open_data/datasets/*/dataset.toml")):
+        try:
+            manifest = tomllib.loads(path.read_text("utf-8"))
+            schema = json.loads((path.parent / "schema.json").read_text("utf-8"))
+            dataset = load_dataset(path.parent.name, manifest, schema)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise BrokenDataset(f"{path}: {where}: {problem['msg']}; see docs/reference/datasets.md") from None
+        except (ValueError, OSError) as error:
+            raise BrokenDataset(f"{path}: cannot be read: {error}") from None
+        if problems := not_public(dataset, lambda event, field: fields.get((event, field))):
+            raise BrokenDataset(f"{path}: {problems[0]}")
+        found[dataset.name] = dataset
+    families(found.values())
     return found

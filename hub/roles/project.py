@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from hub import catalogue
 from hub.config import Settings
 from hub.kafka.project import Project
 from hub.model.event import Replay, StoredEvent
@@ -16,11 +17,15 @@ from hub.roles.worker import Watching
 from hub.roles.worker import run as run_worker
 from hub.telemetry.events import EventsStored, Waiting
 from streams.notify import Recipient, decide
-from streams.open_data import countable
+from streams.open_data.counting import countable
+from streams.open_data.dataset import finest
 
 
 class CityPolicy:
     """What the city's streams make of an event, as the store asks for it."""
+
+    def __init__(self) -> None:
+        self._counted = finest(list(catalogue.datasets().values()))
 
     def notices(
         self, event: StoredEvent, recipients: Sequence[tuple[str, str | None, frozenset[str]]], now: datetime
@@ -32,7 +37,7 @@ class CityPolicy:
 
     def fact(self, event: StoredEvent) -> tuple[str, str, str, str] | None:
         """Decide what is counted."""
-        return countable(event.type, datetime.fromtimestamp(event.time / 1000, UTC), event.payload)
+        return countable(self._counted, event.type, datetime.fromtimestamp(event.time / 1000, UTC), event.payload)
 
 
 class _Projections(Watching):

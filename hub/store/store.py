@@ -47,6 +47,7 @@ from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
 from hub.model.record import Seq
 from hub.store import tables as t
+from hub.store.open_data import OpenDataTables
 
 CITY = ZoneInfo("Europe/Paris")
 OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
@@ -173,7 +174,7 @@ class Policy(Protocol):
         ...
 
 
-class Store:
+class Store(OpenDataTables):
     """One database; safe for threads."""
 
     def __init__(self, url: str) -> None:

@@ -169,9 +169,9 @@ facts = Table(
     metadata,
     Column("event_id", String(36), primary_key=True),
     Column("fact", String(20), nullable=False),
-    Column("period", String(7), nullable=False),
-    Column("place", String(40), nullable=False),
-    Column("kind", String(40), nullable=False),
+    Column("period", String(10), nullable=False),
+    Column("place", String(200), nullable=False),
+    Column("kind", String(200), nullable=False),
     Column("rev", Integer, nullable=False),
     Index("facts_by_period", "fact", "period"),
 )
@@ -199,4 +199,47 @@ sessions = Table(
     Column("citizen", String(36), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+)
+
+told = Table(
+    "told",
+    metadata,
+    Column("dataset", String(60), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    Column("cells", Text, nullable=False),
+    Column("told_at", BigInteger, nullable=False),
+)
+
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("domain", String(60), primary_key=True),
+    Column("events", BigInteger, nullable=False),
+)
+
+dataset_changes = Table(
+    "dataset_changes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("dataset", String(60), nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("added", Integer, nullable=False),
+    Column("removed", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Index("dataset_changes_by_dataset", "dataset", "id"),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("portal", String(20), primary_key=True),
+    Column("dataset", String(60), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Column("code", String(40)),
 )
