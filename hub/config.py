@@ -123,15 +123,51 @@ class Mail(_Section):
     """Whether to ask for TLS."""
 
 
+class Threshold(_Section):
+    """A city's own least count for a dataset."""
+
+    least: int = Field(ge=1)
+    """Least count that a cell may tell."""
+    reason: str = Field(min_length=10)
+    """Why it is not the manifest's."""
+
+
+class Portal(_Section):
+    """A portal that open data is published to."""
+
+    url: str = ""
+    """Where it is, `https://data.example.org`; empty: nothing is published there."""
+    token_file: Path | None = None
+    """File with the API token."""
+    organisation: str = ""
+    """Id of the city's organisation there."""
+
+
 class OpenData(_Section):
     """Open-data files."""
 
     folder: Path = Path(".hub/data/opendata")
-    """Where they are published."""
-    threshold: int = Field(default=5, ge=1)
-    """Least count that a cell may tell."""
+    """Where they are published; the web role serves it at `/donnees/`."""
+    supplied: Path = Path(".hub/data/supplied")
+    """Where the city leaves what no event tells: `prenoms.csv`, `menus.csv`, `equipements.csv`."""
     seconds: float = Field(default=30.0, gt=0)
     """Pause between two looks at what changed."""
+    publisher: str = "Ville de Grenoble"
+    """Who publishes."""
+    siret: str = Field(default="21380185500015", pattern="^[0-9]{14}$")
+    """SIRET of who publishes."""
+    commune: str = "Grenoble"
+    """Name of the commune."""
+    insee: str = Field(default="38185", pattern="^[0-9][0-9AB][0-9]{3}$")
+    """INSEE code of the commune."""
+    warehouse: str = Field(default="38185-GRE", pattern="^[0-9A-Z-]+$")
+    """Folder of the city in the warehouse of files."""
+    thresholds: dict[str, Threshold] = Field(default_factory=dict)
+    """The city's own thresholds, by dataset."""
+    ckan: Portal = Portal()
+    """A portal of CKAN 2.10 or later."""
+    udata: Portal = Portal()
+    """A portal of udata: data.gouv.fr."""
 
 
 class Workers(_Section):

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from hub import catalogue
 from hub.config import Settings
-from hub.delivery import exports
 from hub.delivery.mail import Server
+from hub.delivery.open_data import OpenDataTurn
 from hub.delivery.outbox import MailTurn, RelayTurn
 from hub.kafka import wire
 from hub.kafka.leases import Leases
@@ -22,9 +23,17 @@ from hub.repeating import Repeating
 from hub.roles.database import open_store
 from hub.roles.runtime import Runtime
 from hub.store import Store
-from hub.telemetry.events import DatasetWritten, Failed, OutboxCounted, RowDelivered, Waiting
+from hub.telemetry.events import (
+    CellsWithdrawn,
+    DatasetRefused,
+    DatasetSound,
+    DatasetWritten,
+    Failed,
+    OutboxCounted,
+    RowDelivered,
+    Waiting,
+)
 from schemas.models.identity import Link, LinkSet, Role
-from streams.open_data import CITY, current_disruptions, loan_cells
 
 GROUP = "hub.deliver"
 COUNT_SECONDS = 1.0
@@ -62,16 +71,19 @@ class _Sinks:
         told = self._told
         self._turns: dict[str, Callable[[threading.Event], float]] = {
             "relay": RelayTurn(store, self._publish, told("identity")),
-            "open_data": self._export,
+            "open_data": OpenDataTurn(
+                store,
+                runtime.settings.open_data,
+                catalogue.datasets(),
+                f"{runtime.settings.web.public_url.rstrip('/')}/donnees",
+                self,
+            ),
             "housekeeping": self._keep_house,
         }
         if mail.host:
             server = Server(mail.host, mail.port, mail.sender, mail.username, mail.password_file, mail.starttls)
             self._turns["mail"] = MailTurn(store, server, told("mail"))
-        self._disruptions = [
-            name for name in runtime.schemas.names("public") if name.startswith("hub.transport.Disruption")
-        ]
-        self._published: dict[str, str] = {}
+        self._withdrawn: dict[str, int] = {}
         self._purged = 0.0
 
     @property
@@ -123,34 +135,17 @@ class _Sinks:
         value = self._runtime.schemas.encode(told)
         self._writer.keep(wire.IDENTITY_TOPIC, told.subject.encode(), value, headers)
 
-    def _export(self, _halt: threading.Event) -> float:
-        settings = self._runtime.settings.open_data
-        now = datetime.now(UTC)
-        disruptions = current_disruptions(
-            (shown.type, shown.subject, shown.payload)
-            for shown in sorted(self._store.public_entries(self._disruptions), key=lambda shown: shown.seq)
-        )
-        cells = loan_cells(self._store.facts("loan"), now.astimezone(CITY).date(), settings.threshold)
-        tables = [
-            (
-                exports.write_table(
-                    settings.folder,
-                    exports.DISRUPTIONS,
-                    [exports.disruption_row(payload) for payload in disruptions.values()],
-                ),
-                exports.DISRUPTIONS,
-            ),
-            (exports.write_table(settings.folder, exports.LOANS, [cell._asdict() for cell in cells]), exports.LOANS),
-        ]
-        changed = [written for written, _ in tables if self._published.get(written.name) != written.sha256]
-        if changed:
-            exports.write_alerts(settings.folder, disruptions, now)
-            exports.write_catalogue(settings.folder, tables, now)
-            for written in changed:
-                self._published[written.name] = written.sha256
-                at = (settings.folder / f"{written.name}.csv").stat().st_mtime
-                DatasetWritten(written.name, written.rows, at).emit(self._runtime.telemetry)
-        return settings.seconds
+    def written(self, dataset: str, rows: int, at: float) -> None:
+        DatasetWritten(dataset, rows, at).emit(self._runtime.telemetry)
+
+    def sound(self, dataset: str, withdrawn: int) -> None:
+        if withdrawn > self._withdrawn.get(dataset, 0):
+            CellsWithdrawn(dataset, withdrawn).emit(self._runtime.telemetry)
+        self._withdrawn[dataset] = withdrawn
+        DatasetSound(dataset, withdrawn).emit(self._runtime.telemetry)
+
+    def refused(self, dataset: str, problem: str) -> None:
+        DatasetRefused(dataset, problem).emit(self._runtime.telemetry)
 
     def _keep_house(self, _halt: threading.Event) -> float:
         OutboxCounted(self._store.outbox_counts()).emit(self._runtime.telemetry)

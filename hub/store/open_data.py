@@ -7,71 +7,27 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Table, and_, func, insert, select
 
 from hub.store import tables as t
+from streams.open_data.history import Answered, DatasetChange, Publication
 
 HOUR = 3_600_000
 Cells = Mapping[tuple[str, ...], int]
-
-
-class Answered(NamedTuple):
-    """A request and what answered it first."""
-
-    event_id: str
-    """Of the answer."""
-    request: str
-    """Type of the request."""
-    asked_at: int
-    answered_at: int
-    rev: int
-
-
-class DatasetChange(NamedTuple):
-    """One change of a dataset's file."""
-
-    at: int
-    added: int
-    removed: int
-    changed: int
-    sha256: str
-
-
-class Publication(NamedTuple):
-    """How a dataset stands at a portal."""
-
-    portal: str
-    dataset: str
-    sha256: str
-    """Of what is there, when the state is `sent`; of what is tried, else."""
-    state: str
-    """`sent`, `later` or `refused`."""
-    attempts: int
-    next_at: int
-    code: str | None
 
 
 class OpenDataTables:
     """The statements of open data; `Store` has the connections."""
 
     _upsert: Callable[[Table], Any]
-    _read: Callable[[], AbstractContextManager[Connection]]
-    _write: Callable[[], AbstractContextManager[Connection]]
 
-    def counted(self, fact: str) -> dict[str, Counter[tuple[str, str]]]:
-        """Count facts by period, and by place and kind within it."""
-        f = t.facts.c
-        found: dict[str, Counter[tuple[str, str]]] = {}
-        with self._read() as connection:
-            for period, place, kind, count in connection.execute(
-                select(f.period, f.place, f.kind, func.count())
-                .where(f.fact == fact)
-                .group_by(f.period, f.place, f.kind)
-            ):
-                found.setdefault(period, Counter())[place, kind] = count
-        return found
+    def _read(self) -> AbstractContextManager[Connection]:
+        raise NotImplementedError
+
+    def _write(self) -> AbstractContextManager[Connection]:
+        raise NotImplementedError
 
     def answered(
         self, requests: Collection[str], answers: Callable[[str, Mapping[str, Any]], bool], kinds: Collection[str]
@@ -111,6 +67,8 @@ class OpenDataTables:
         hour = e.recorded_at.op("/")(HOUR)
         with self._write() as connection:
             last = connection.execute(select(func.max(t.traffic.c.day))).scalar()
+            if last == (today - timedelta(days=1)).isoformat():
+                return
             since = 0
             if last is not None:
                 # The day's end in any zone is at most a day from its end in UTC.
@@ -126,7 +84,7 @@ class OpenDataTables:
             if counts:
                 rows = [{"day": day, "domain": domain, "events": n} for (day, domain), n in sorted(counts.items())]
                 connection.execute(insert(t.traffic), rows)
-            elif last is None or last < (today - timedelta(days=1)).isoformat():
+            if (today - timedelta(days=1)).isoformat() not in {day for day, _ in counts}:
                 # A day without events is over too, and is looked at no more.
                 row = {"day": (today - timedelta(days=1)).isoformat(), "domain": "", "events": 0}
                 connection.execute(insert(t.traffic), [row])

@@ -440,3 +440,43 @@ class DatasetWritten:
         to.exported.labels(self.dataset).set(self.rows)
         to.exported_at.labels(self.dataset).set(self.at)
         to.log.info("dataset published", dataset=self.dataset, rows=self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRefused:
+    """A dataset was not published; what was published of it before stays."""
+
+    dataset: str
+    problem: str
+    """Names fields and codes, no values."""
+
+    def emit(self, to: Telemetry) -> None:
+        """Raise the gauge and say why."""
+        to.dataset_refused.labels(self.dataset).set(1)
+        to.log.error("dataset refused", dataset=self.dataset, problem=self.problem)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSound:
+    """A dataset could be published, whether it changed or not."""
+
+    dataset: str
+    withdrawn: int
+    """Cells that were told once and are not any more, because something of them was taken back."""
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the gauges."""
+        to.dataset_refused.labels(self.dataset).set(0)
+        to.withdrawn.labels(self.dataset).set(self.withdrawn)
+
+
+@dataclass(frozen=True, slots=True)
+class CellsWithdrawn:
+    """Something of what was published was taken back: its cells are gone from the files."""
+
+    dataset: str
+    count: int
+
+    def emit(self, to: Telemetry) -> None:
+        """Say how many; not which."""
+        to.log.warning("cells withdrawn", dataset=self.dataset, count=self.count)

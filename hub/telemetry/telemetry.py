@@ -85,6 +85,10 @@ class Telemetry:
             "waiting_seconds", "How long the role has waited for something outside; 0: it does not.", "what"
         )
         self.exported = gauge("dataset_rows", "Rows of a dataset as last published.", "dataset")
+        self.dataset_refused = gauge("dataset_refused", "1 while a dataset cannot be published.", "dataset")
+        self.withdrawn = gauge(
+            "dataset_withdrawn_cells", "Cells told once and withheld now: something was taken back.", "dataset"
+        )
         self.exported_at = gauge("dataset_published_timestamp_seconds", "When a dataset last changed.", "dataset")
         self.failures = counter("failures", "Defects of the hub's own code.", "where")
         self.vendor_to_read = Histogram(

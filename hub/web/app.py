@@ -134,6 +134,8 @@ def create_app(
         openapi_url="/api/v1/openapi.json",
     )
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    # Written by deliver; a web role without the folder answers 404.
+    app.mount("/donnees", StaticFiles(directory=settings.open_data.folder, html=True, check_dir=False), name="donnees")
     templates = Jinja2Templates(directory=HERE / "templates")
     templates.env.filters["jour"] = lambda moment: day_words(moment.astimezone(CITY).date())
     tokens = Tokens(settings.web.tokens_file)

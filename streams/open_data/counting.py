@@ -64,4 +64,3 @@ def delay_words(asked: datetime, answered: datetime) -> str:
     """Say in words how long an answer took, in days of the city's calendar."""
     days = (answered.astimezone(CITY).date() - asked.astimezone(CITY).date()).days
     return next((words for limit, words in DELAYS if days < limit), "plus de 30 jours")
-

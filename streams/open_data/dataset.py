@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -160,7 +161,7 @@ def families(datasets: Iterable[Dataset]) -> list[list[Dataset]]:
             grouped.setdefault(dataset.manifest.fact or dataset.name, []).append(dataset)
     for members in grouped.values():
         members.sort(key=lambda dataset: (len(dataset.dimensions), dataset.name))
-        for coarse, fine in zip(members, members[1:], strict=False):
+        for coarse, fine in pairwise(members):
             alike = (
                 coarse.manifest.select == fine.manifest.select
                 and coarse.manifest.events == fine.manifest.events

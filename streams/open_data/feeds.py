@@ -75,7 +75,8 @@ def _situation(payload: Mapping[str, Any], at: datetime, producer: str) -> str:
     network = (
         f"<AffectedNetwork>{lines}</AffectedNetwork>"
         if lines
-        else f"<AffectedNetwork><AffectedOperator><OperatorRef>{NETWORK}</OperatorRef></AffectedOperator></AffectedNetwork>"
+        else f"<AffectedNetwork><AffectedOperator><OperatorRef>{NETWORK}</OperatorRef></AffectedOperator>"
+        "</AffectedNetwork>"
     )
     link = (
         f"<InfoLinks><InfoLink><Uri>{_text(payload['url'])}</Uri></InfoLink></InfoLinks>" if payload.get("url") else ""

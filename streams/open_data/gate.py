@@ -30,10 +30,7 @@ def tell(counts: Counts, levels: Sequence[Level]) -> list[dict[Cell, int]]:
     while (found := _exposed(tree, told, levels)) is not None:
         level, cell = found
         told[level].discard(cell)
-    return [
-        {cell: total[cell] for cell in sorted(cells)}
-        for total, cells in zip(tree.totals, told, strict=True)
-    ]
+    return [{cell: total[cell] for cell in sorted(cells)} for total, cells in zip(tree.totals, told, strict=True)]
 
 
 def still(told: Sequence[Counts], counts: Counts, levels: Sequence[Level]) -> list[dict[Cell, int]]:
@@ -111,8 +108,8 @@ def _bounds(tree: _Tree, told: Sequence[set[Cell]]) -> list[dict[Cell, tuple[flo
             if cell in told[level]:
                 bounds[level][cell] = (count, count)
             elif level < len(tree.parts):
-                parts = [bounds[level + 1][part] for part in tree.parts[level][cell]]
-                bounds[level][cell] = (sum(low for low, _ in parts), sum(high for _, high in parts))
+                known = [bounds[level + 1][part] for part in tree.parts[level][cell]]
+                bounds[level][cell] = (sum(low for low, _ in known), sum(high for _, high in known))
             else:
                 bounds[level][cell] = (0, inf)
     for level, parts_of in enumerate(tree.parts):

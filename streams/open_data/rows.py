@@ -49,14 +49,20 @@ def event_rows(dataset: Dataset, payloads: Iterable[Row]) -> list[dict[str, str]
     """Write one row for each payload, of the fields that the manifest names and no other."""
     fields = {column: origin.rpartition(".")[2] for column, origin in dataset.manifest.columns.items()}
     kinds = {field["name"]: field["type"] for field in dataset.schema["fields"]}
-    return [{column: _cell(payload.get(name), kinds[column]) for column, name in fields.items()} for payload in payloads]
+    return [
+        {column: _cell(payload.get(name), kinds[column]) for column, name in fields.items()} for payload in payloads
+    ]
 
 
 def count_rows(dataset: Dataset, told: Mapping[str, Mapping[Cell, int]]) -> list[dict[str, str]]:
     """Write one row for each told cell of each period."""
-    assert dataset.counted is not None
+    counted = dataset.counted or ""
     return [
-        {dataset.period: period, **{name: part or NOT_SAID for name, part in zip(dataset.dimensions, cell, strict=True)}, dataset.counted: str(count)}
+        {
+            dataset.period: period,
+            **{name: part or NOT_SAID for name, part in zip(dataset.dimensions, cell, strict=True)},
+            counted: str(count),
+        }
         for period, cells in sorted(told.items())
         for cell, count in sorted(cells.items())
     ]
@@ -64,12 +70,12 @@ def count_rows(dataset: Dataset, told: Mapping[str, Mapping[Cell, int]]) -> list
 
 def counts_of(dataset: Dataset, rows: Iterable[Row]) -> tuple[dict[str, Counter[Cell]], int]:
     """Read supplied rows as counts by period and cell; return how many rows hold no count beside them."""
-    assert dataset.counted is not None
+    counted = dataset.counted or ""
     found: dict[str, Counter[Cell]] = {}
     left = 0
     for row in rows:
         try:
-            count = int(row[dataset.counted])
+            count = int(row[counted])
         except ValueError:
             left += 1
             continue
@@ -98,15 +104,16 @@ def completed(dataset: Dataset, rows: Iterable[Row], payloads: Iterable[Row]) ->
     ]
 
 
-def given_names(rows: Iterable[Row], commune: str, insee: str) -> tuple[list[dict[str, str]], int]:
+def given_names(rows: Iterable[Row], commune: str, insee: str, pattern: str) -> tuple[list[dict[str, str]], int]:
     """Turn rows as INSEE writes them (`sexe;preusuel;annais;nombre`) into rows of prénoms 1.1.6.
 
-    Return beside them how many were left out: INSEE's own buckets, `_PRENOMS_RARES` and `XXXX`.
+    Return beside them how many were left out: INSEE's own buckets (`_PRENOMS_RARES`, `XXXX`), and names that the
+    national schema's pattern cannot write (Fañch, Iñaki).
     """
     found, left = [], 0
     for row in rows:
-        sex = {"1": "M", "2": "F"}.get(row["sexe"])
-        if sex is None or row["preusuel"].startswith("_") or not row["annais"].isdecimal():
+        sex, name = {"1": "M", "2": "F"}.get(row["sexe"]), capitalised(row["preusuel"])
+        if sex is None or not row["annais"].isdecimal() or re.fullmatch(pattern, name) is None:
             left += 1
             continue
         found.append(
@@ -114,7 +121,7 @@ def given_names(rows: Iterable[Row], commune: str, insee: str) -> tuple[list[dic
                 "COMMUNE_NOM": commune,
                 "COLL_INSEE": insee,
                 "ENFANT_SEXE": sex,
-                "ENFANT_PRENOM": capitalised(row["preusuel"]),
+                "ENFANT_PRENOM": name,
                 "NOMBRE_OCCURRENCES": row["nombre"],
                 "ANNEE": row["annais"],
             }

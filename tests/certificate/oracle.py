@@ -24,6 +24,7 @@ from hub.store import Store
 
 CITIZEN = "citizen.event.v1"
 IDENTITY = "event.identity.v1"
+DISRUPTIONS = "38185-GRE/Transport/csv/TRANSPORT_PERTURBATIONS_VDG.csv"
 POLLED = ("chrono:", "ils_di:")
 """Subjects that are asked about for as long as somebody is linked to them."""
 PARIS = ZoneInfo("Europe/Paris")
@@ -290,7 +291,7 @@ def _open_data(verdict: Verdict, journal: list[Mapping[str, Any]], folder: Path,
             current.add(entry["entity"])
         elif entry["kind"] == "said" and entry["type"] == "DisruptionEnded":
             current.discard(entry["entity"])
-    with (folder / "perturbations.csv").open(encoding="utf-8") as file:
+    with (folder / DISRUPTIONS).open(encoding="utf-8") as file:
         published = [row["id"] for row in csv.DictReader(file)]
     verdict.lost += ["open data: a disruption is missing"] * len(current - set(published))
     verdict.doubled += ["open data: a disruption that is over or twice"] * (
