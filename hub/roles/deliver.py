@@ -13,6 +13,7 @@ from hub.config import Settings
 from hub.delivery.mail import Server
 from hub.delivery.open_data import OpenDataTurn
 from hub.delivery.outbox import MailTurn, RelayTurn
+from hub.delivery.portals import Ckan, PortalTurn, Udata
 from hub.kafka import wire
 from hub.kafka.leases import Leases
 from hub.kafka.raw import RawWriter
@@ -69,21 +70,30 @@ class _Sinks:
         self._threads: dict[str, Repeating] = {}
         mail = runtime.settings.mail
         told = self._told
+        self._files = OpenDataTurn(
+            store,
+            runtime.settings.open_data,
+            catalogue.datasets(),
+            f"{runtime.settings.web.public_url.rstrip('/')}/donnees",
+            self,
+        )
         self._turns: dict[str, Callable[[threading.Event], float]] = {
             "relay": RelayTurn(store, self._publish, told("identity")),
-            "open_data": OpenDataTurn(
-                store,
-                runtime.settings.open_data,
-                catalogue.datasets(),
-                f"{runtime.settings.web.public_url.rstrip('/')}/donnees",
-                self,
-            ),
+            "open_data": self._files,
             "housekeeping": self._keep_house,
         }
         if mail.host:
             server = Server(mail.host, mail.port, mail.sender, mail.username, mail.password_file, mail.starttls)
             self._turns["mail"] = MailTurn(store, server, told("mail"))
         self._withdrawn: dict[str, int] = {}
+        # Under the lease of the files: what is published is what this process wrote.
+        self._portals: dict[str, PortalTurn] = {}
+        open_data = runtime.settings.open_data
+        for portal, there, publish in (("ckan", open_data.ckan, Ckan), ("udata", open_data.udata, Udata)):
+            if there.url:
+                self._portals[portal] = PortalTurn(
+                    portal, publish(open_data), store, lambda: self._files.exports, told(portal)
+                )
         self._purged = 0.0
 
     @property
@@ -91,11 +101,14 @@ class _Sinks:
         return sorted(self._turns)
 
     def taken(self, name: str, _cursor: Mapping[str, Any]) -> None:
-        self._threads[name] = thread = Repeating(name, self._turns[name], self)
-        thread.start()
+        turns = {name: self._turns[name], **(self._portals if name == "open_data" else {})}
+        for each, turn in turns.items():
+            self._threads[each] = thread = Repeating(each, turn, self)
+            thread.start()
 
     def given_back(self, name: str) -> None:
-        self._threads.pop(name).halt(10)
+        for each in (name, *(self._portals if name == "open_data" else ())):
+            self._threads.pop(each).halt(10)
 
     def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
         Waiting(name, seconds, f"{reason} ({failures})").emit(self._runtime.telemetry)

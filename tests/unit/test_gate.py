@@ -1,4 +1,4 @@
-"""The gate: nothing that is kept back can be computed from what is told, by any sum, difference or later publication."""
+"""The gate: nothing that is kept back can be computed from what is told, by sum, difference or a later publication."""
 
 from __future__ import annotations
 
