@@ -37,6 +37,7 @@ from hub.telemetry.events import (
 from schemas.models.identity import Link, LinkSet, Role
 
 GROUP = "hub.deliver"
+PORTALS = frozenset({"ckan", "udata"})
 COUNT_SECONDS = 1.0
 PURGE_SECONDS = 3600.0
 
@@ -86,28 +87,29 @@ class _Sinks:
             server = Server(mail.host, mail.port, mail.sender, mail.username, mail.password_file, mail.starttls)
             self._turns["mail"] = MailTurn(store, server, told("mail"))
         self._withdrawn: dict[str, int] = {}
-        # Under the lease of the files: what is published is what this process wrote.
-        self._portals: dict[str, PortalTurn] = {}
         open_data = runtime.settings.open_data
         for portal, there, publish in (("ckan", open_data.ckan, Ckan), ("udata", open_data.udata, Udata)):
             if there.url:
-                self._portals[portal] = PortalTurn(
+                self._turns[portal] = PortalTurn(
                     portal, publish(open_data), store, lambda: self._files.exports, told(portal)
                 )
         self._purged = 0.0
 
     @property
     def names(self) -> list[str]:
-        return sorted(self._turns)
+        return sorted(self._turns.keys() - PORTALS)
+
+    def _together(self, name: str) -> list[str]:
+        # What is published is what this process wrote: portals go with the files.
+        return [name, *sorted(PORTALS & self._turns.keys())] if name == "open_data" else [name]
 
     def taken(self, name: str, _cursor: Mapping[str, Any]) -> None:
-        turns = {name: self._turns[name], **(self._portals if name == "open_data" else {})}
-        for each, turn in turns.items():
-            self._threads[each] = thread = Repeating(each, turn, self)
+        for each in self._together(name):
+            self._threads[each] = thread = Repeating(each, self._turns[each], self)
             thread.start()
 
     def given_back(self, name: str) -> None:
-        for each in (name, *(self._portals if name == "open_data" else ())):
+        for each in self._together(name):
             self._threads.pop(each).halt(10)
 
     def away(self, name: str, reason: str, seconds: float, failures: int) -> None:

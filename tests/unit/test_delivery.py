@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from google.transit import gtfs_realtime_pb2
 
-from hub.delivery import exports
 from hub.delivery.mail import Refused, Server, compose, send
 from hub.delivery.outbox import MailTurn, RelayTurn
 from hub.model.errors import Transient
 from hub.store import Row
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
-DISRUPTION = {
-    "disruption_id": "SEM_1",
-    "kind": "chantier",
-    "lines": ["SEM:48", "SEM:C1"],
-    "starts_at": "2026-03-10T05:20:00.000Z",
-    "ends_at": None,
-    "title": "Travaux, secteur « Claix »",
-    "description": "Ligne déviée",
-    "url": None,
-}
 
 
 class Inbox:
@@ -104,40 +89,6 @@ def test_a_value_cannot_start_a_header() -> None:
         "r", "a@b.example", "c@d.example", "disruption_published", {"lines": "48\r\nBcc: x@y.example", "title": "t"}
     )
     assert "Bcc" not in message
-
-
-def test_disruptions_are_published_in_two_forms(tmp_path: Path) -> None:
-    """CSV and GTFS-RT say the same, and the catalogue names both."""
-    table = exports.write_table(tmp_path, exports.DISRUPTIONS, [exports.disruption_row(DISRUPTION)])
-    exports.write_alerts(tmp_path, {"metromobilite:SEM_1": DISRUPTION}, NOW)
-    exports.write_catalogue(tmp_path, [(table, exports.DISRUPTIONS)], NOW)
-    with (tmp_path / "perturbations.csv").open(encoding="utf-8", newline="") as file:
-        (row,) = csv.DictReader(file)
-    assert (row["debut"], row["fin"], row["lignes"]) == ("2026-03-10T05:20:00Z", "", "SEM:48 SEM:C1")
-    feed = gtfs_realtime_pb2.FeedMessage.FromString((tmp_path / "perturbations.pb").read_bytes())
-    (entity,) = feed.entity
-    assert [selector.route_id for selector in entity.alert.informed_entity] == ["SEM:48", "SEM:C1"]
-    assert not entity.alert.active_period[0].HasField("end")
-    package = json.loads((tmp_path / "datapackage.json").read_text("utf-8"))
-    assert {"perturbations.csv", "perturbations.pb"} == {resource["path"] for resource in package["resources"]}
-    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".new")]
-
-
-def test_an_invalid_table_replaces_nothing(tmp_path: Path) -> None:
-    """A row against the schema stops the publication and leaves the old file."""
-    good = {"annee_mois": "2026-02", "bibliotheque": "BMA", "type_document": "LIVRE", "nb_prets": 7}
-    exports.write_table(tmp_path, exports.LOANS, [good])
-    before = (tmp_path / "prets.csv").read_bytes()
-    with pytest.raises(exports.InvalidDataset):
-        exports.write_table(tmp_path, exports.LOANS, [good | {"nb_prets": 0}])
-    assert before == (tmp_path / "prets.csv").read_bytes()
-
-
-def test_the_same_rows_give_the_same_file(tmp_path: Path) -> None:
-    """Publishing twice changes nothing."""
-    rows = [{"annee_mois": "2026-02", "bibliotheque": "BMA", "type_document": "LIVRE", "nb_prets": 7}]
-    first, second = (exports.write_table(tmp_path, exports.LOANS, rows) for _ in range(2))
-    assert (first.sha256, True, False) == (second.sha256, first.changed, second.changed)
 
 
 class Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -18,7 +17,9 @@ from hub.testing.avro import payloads
 from schemas.models.library import LoanOverdue, LoanStarted
 from schemas.models.transport import DisruptionPublished
 from streams.notify import FRESH, RULES, Recipient, decide
-from streams.open_data import countable, current_disruptions, loan_cells
+from streams.open_data.counting import countable
+from streams.open_data.dataset import finest
+from streams.open_data.rows import current
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
 EVERYTHING = frozenset({"canteen", "library", "requests", "disruptions"})
@@ -82,46 +83,17 @@ def test_a_mail_and_the_account_name_days_from_one_list() -> None:
     assert [path.name for path in writers if "vendredi" in path.read_text("utf-8")] == ["locale.py"]
 
 
-facts = st.lists(
-    st.tuples(
-        st.sampled_from(["2026-01", "2026-02", "2026-03"]),
-        st.sampled_from("AB"),
-        st.sampled_from("xy"),
-        st.integers(1, 9),
-    ),
-    max_size=30,
-)
-
-
-@given(facts, st.integers(1, 10))
-def test_small_counts_and_the_running_month_stay_inside(rows: list[tuple[str, str, str, int]], threshold: int) -> None:
-    """Every published cell is whole, large enough and of a month that has ended."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for period, place, kind, count in rows:
-        counts[period, place, kind] += count
-    cells = loan_cells(rows, date(2026, 3, 10), threshold)
-    assert {key for key, count in counts.items() if count >= threshold and key[0] < "2026-03"} == {c[:3] for c in cells}
-    assert all(cell.nb_prets == counts[cell[:3]] >= threshold for cell in cells)
-
-
-@given(facts, facts)
-def test_two_publications_of_a_month_are_the_same(
-    before: list[tuple[str, str, str, int]], later: list[tuple[str, str, str, int]]
-) -> None:
-    """Loans of the running month change nothing of what was published before."""
-    running = [("2026-03", *row[1:]) for row in later]
-    assert loan_cells(before, date(2026, 3, 10), 5) == loan_cells(
-        [row for row in before if row[0] != "2026-03"] + running, date(2026, 3, 11), 5
-    )
-
-
 def test_a_loan_is_counted_in_its_local_month_without_its_reader() -> None:
     """23:30 UTC on the last of February is March in Grenoble."""
+    counted = finest(list(catalogue.datasets().values()))
     fact = countable(
-        LoanStarted.TYPE, datetime(2026, 2, 28, 23, 30, tzinfo=UTC), LoanStarted(branch="BMA", document_kind="LIV")
+        counted,
+        LoanStarted.TYPE,
+        datetime(2026, 2, 28, 23, 30, tzinfo=UTC),
+        LoanStarted(branch="BMA", document_kind="LIV"),
     )
     assert fact == ("loan", "2026-03", "BMA", "LIV")
-    assert countable(DisruptionPublished.TYPE, NOW, DisruptionPublished()) is None
+    assert countable(counted, DisruptionPublished.TYPE, NOW, DisruptionPublished()) is None
 
 
 def test_disruptions_end_by_their_end() -> None:
@@ -133,4 +105,4 @@ def test_disruptions_end_by_their_end() -> None:
         (f"{kind}Updated", "b", {"title": "3"}),
         (f"{kind}Ended", "a", {}),
     ]
-    assert current_disruptions(events) == {"b": {"title": "3"}}
+    assert current(events) == {"b": {"title": "3"}}
