@@ -173,7 +173,7 @@ facts = Table(
     Column("place", String(200), nullable=False),
     Column("kind", String(200), nullable=False),
     Column("rev", Integer, nullable=False),
-    Index("facts_by_period", "fact", "period"),
+    Index("facts_by_cell", "fact", "period", "place", "kind"),
 )
 
 sources = Table(
