@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from hub.catalogue import ROOT
+from hub.catalogue import ROOT, datasets
 from hub.model.connector import Connector
 
 PREFIX = "HUB__"
@@ -298,7 +298,7 @@ def load(
 
 
 def check_files(settings: Settings) -> list[str]:
-    """Return what is missing of the files that the settings name, one line each."""
+    """Return what is missing of the files and datasets that the settings name, one line each."""
     problems = []
     for key, value in leaves(settings.model_dump()):
         # The discovery list and the tokens are written by the hub itself.
@@ -306,6 +306,8 @@ def check_files(settings: Settings) -> list[str]:
         if key.endswith("_file") and value is not None and not own and not Path(value).is_file():
             content = "certificates" if key.endswith("ca_file") else "secret"
             problems.append(f"{key}: no file {value}; write the {content} into it, readable by the hub alone")
+    unknown = sorted(settings.open_data.thresholds.keys() - datasets().keys())
+    problems.extend(f"open_data.thresholds.{name}: no such dataset; see docs/reference/datasets.md" for name in unknown)
     return problems
 
 

@@ -15,6 +15,8 @@ from hub.delivery.exports import LICENCE, Export, replace
 from hub.locale import day_words
 from streams.open_data.counting import CITY
 
+THEMES = {"Citoyennete": "Citoyenneté", "Education": "Éducation", "EspacePublic": "Espace public"}
+"""Folders of the warehouse, as residents read them where they differ."""
 PREVIEW = 8
 BARS = 24
 WIDTH, HEIGHT, FOOT = 640, 180, 24
@@ -71,6 +73,7 @@ def write_pages(folder: Path, exports: Sequence[Export], settings: OpenData) -> 
         "publisher": settings.publisher,
         "licence": LICENCE,
         "moment": _moment,
+        "theme_words": lambda theme: THEMES.get(theme, theme),
         "number": lambda count: f"{count:,}".replace(",", "\u202f"),
         "size": lambda path: _size((folder / path).stat().st_size),
     }

@@ -68,6 +68,7 @@ class Town:
             {
                 "web": {"tokens_file": folder / "tokens.toml", "public_url": public_url},
                 "telemetry": {"discovery_file": folder / "none.json"},
+                "open_data": {"folder": folder / "opendata"},
                 "connectors": {
                     "publik": Source(hook_secret_file=folder / "hook"),
                     "oai_pmh": Source(settings={"titles_of": "ils_di"}),
@@ -513,3 +514,18 @@ def test_the_api_describes_itself(town: Town) -> None:
         for operation in path.values():
             for status, response in operation["responses"].items():
                 assert int(status) < 400 or list(response["content"]) == ["application/problem+json"]
+
+
+def test_open_data_is_served_as_it_lies_there_to_everybody(tmp_path: Path) -> None:
+    """Pages and files below the folder, with the headers of every page; nothing above it."""
+    town = Town(tmp_path)
+    folder = tmp_path / "opendata"
+    (folder / "38185-GRE").mkdir(parents=True)
+    (folder / "index.html").write_text("<h1>Données</h1>", "utf-8")
+    (folder / "38185-GRE" / "a.csv").write_text("a\n1\n", "utf-8")
+    (folder.parent / "secret.txt").write_text("no", "utf-8")
+    page = town.client.get("/donnees/")
+    assert (page.status_code, "script" in page.headers["Content-Security-Policy"]) == (200, False)
+    assert town.client.get("/donnees/38185-GRE/a.csv").text == "a\n1\n"
+    assert town.client.get("/donnees/%2e%2e/secret.txt").status_code == 404
+    town.store.close()
