@@ -102,7 +102,7 @@ def test_wherever_a_publication_breaks_off_nothing_of_it_is_public_and_the_next_
     city.write("prets", b"whole")
     city.go()
     needed = len(city.box.calls)
-    for step in (0, 1, 2, needed - 1):
+    for step in sorted({0, 1, 2, needed - 1}):
         folder = tmp_path / str(step)
         folder.mkdir()
         other = City(folder, type(city.box)())

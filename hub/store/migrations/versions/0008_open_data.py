@@ -9,9 +9,9 @@ down_revision = "0005"
 
 def upgrade() -> None:
     """Remember told periods, days of traffic, changes of datasets and publications; let facts name a day."""
-    if op.get_bind().dialect.name != "sqlite":  # which holds no text to its length
+    with op.batch_alter_table("facts") as facts:
         for column, length in (("period", 10), ("place", 200), ("kind", 200)):
-            op.alter_column("facts", column, type_=String(length), existing_nullable=False)
+            facts.alter_column(column, type_=String(length), existing_nullable=False)
     # Counts of a year are read from the index alone.
     op.drop_index("facts_by_period", "facts")
     op.create_index("facts_by_cell", "facts", ["fact", "period", "place", "kind"])
