@@ -7,18 +7,19 @@ import json
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.transit import gtfs_realtime_pb2
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub import catalogue
 from hub.config import OpenData, Threshold
-from hub.delivery.exports import Export
+from hub.delivery.exports import Export, _second_opinion
 from hub.delivery.open_data import OpenDataTurn
 from hub.delivery.pages import bars
 from hub.kafka.project import as_json
@@ -375,6 +376,40 @@ def test_no_period_is_over_before_its_last_day(day: date, settle: int) -> None:
         period = day.isoformat()[:length]
         assert not is_over(period, day + timedelta(days=settle), settle)
         assert is_over(period, day + timedelta(days=367 + settle), settle)
+
+
+def test_a_new_address_of_a_disruption_reaches_its_feeds(town: Town) -> None:
+    """Whatever a feed tells, the table tells too: a change of either writes both."""
+    town.say(DISRUPTION, "metromobilite:SEM_1")
+    town.go()
+    town.say(replace(DISRUPTION, url="https://plan.example/1"), "metromobilite:SEM_1")
+    town.go()
+    feed = town.settings.folder / "38185-GRE" / "Transport" / "siri" / "TRANSPORT_PERTURBATIONS_VDG.xml"
+    assert "https://plan.example/1" in feed.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.datasets()))
+def test_every_schema_is_understood(name: str) -> None:
+    """All its types and checks are known; a table without rows fits."""
+    dataset = catalogue.datasets()[name]
+    assert check(dataset.schema, dataset.columns, []) == []
+    blank = dict.fromkeys(dataset.columns, "")
+    required = [field["name"] for field in dataset.schema["fields"] if field.get("constraints", {}).get("required")]
+    assert {misfit.field for misfit in check(dataset.schema, dataset.columns, [blank])} >= set(required)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(["2026-03-08", "2026-02-31", "", "x"]),
+    st.sampled_from(["transport", "", "2"]),
+    st.sampled_from(["7", "0", "-1", "1,5", "", "sept"]),
+)
+def test_both_checks_agree(day: str, domain: str, count: str) -> None:
+    """Ours and frictionless say the same of every row."""
+    dataset = catalogue.datasets()["trafic"]
+    row = {"jour": day, "domaine": domain, "nb_evenements": count}
+    text = f'jour,domaine,nb_evenements\n"{day}","{domain}","{count}"\n'
+    assert bool(check(dataset.schema, dataset.columns, [row])) == bool(_second_opinion(dataset.schema, text))
 
 
 # -- the second check ------------------------------------------------------------------------------------

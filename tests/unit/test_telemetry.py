@@ -126,3 +126,21 @@ def test_a_restart_does_not_make_a_dataset_look_new(telemetry: Telemetry, tmp_pa
     _Sinks(cast(Any, runtime), store, cast(Any, None))._files(threading.Event())
     assert written == [value(telemetry, PUBLISHED, dataset=name) for name in ("perturbations", "prets")]
     store.close()
+
+
+def test_portals_go_with_the_files_that_they_publish(telemetry: Telemetry, tmp_path: Path) -> None:
+    """One lease: another process would not know what was written."""
+    store = Store(f"sqlite:///{tmp_path}/hub.sqlite")
+    store.migrate()
+    there = {"folder": tmp_path / "opendata", "ckan": {"url": "https://data.example"}}
+    runtime = SimpleNamespace(
+        settings=Settings.model_validate({"open_data": there}), schemas=catalogue.schemas(), telemetry=telemetry
+    )
+    sinks = _Sinks(cast(Any, runtime), store, cast(Any, None))
+    assert sinks.names == ["housekeeping", "open_data", "relay"]
+    sinks._turns = dict.fromkeys(sinks._turns, lambda _halt: 60.0)
+    sinks.taken("open_data", {})
+    assert sorted(sinks._threads) == ["ckan", "open_data"]
+    sinks.given_back("open_data")
+    assert not sinks._threads
+    store.close()
