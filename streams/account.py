@@ -233,17 +233,24 @@ def _library(entries: Iterable[Entry], today: date, titles: Mapping[tuple[str, s
             if kind == "LoanReturned":
                 loans.pop(key, None)
                 continue
-            # A document that is lent has been collected.
+            # A document that is lent has been collected; where no work is named, the item was reserved.
             for hold in [
-                name for name, line in holds.items() if name[0] == entry.subject and line.order == payload["record_id"]
+                name
+                for name, line in holds.items()
+                if name == key or (name[0] == entry.subject and line.order and line.order == payload["record_id"])
             ]:
                 del holds[hold]
             due = _day(payload.get("due_date"))
-            late = due is not None and due < today
+            if due is None:  # Not every library says when.
+                late = kind == "LoanOverdue"
+                state = "En retard" if late else ""
+            else:
+                late = due < today
+                state = ("En retard depuis le " if late else "À rendre le ") + day_words(due)
             loans[key] = Line(
                 title or "Document emprunté",
                 _notice(payload, title),
-                ("En retard depuis le " if late else "À rendre le ") + day_words(due) if due else "",
+                state,
                 "warn" if late else "",
                 order=payload.get("due_date") or "",
             )

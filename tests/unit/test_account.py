@@ -124,6 +124,14 @@ def test_loans_and_holds_end() -> None:
     assert [line.what for line in fold(*held, lent)["library"].lines] == ["Document emprunté"]
 
 
+def test_a_library_that_names_no_work_and_no_day_is_shown_all_the_same() -> None:
+    """Its reservation is the item's, so another loan ends none; what it calls overdue is."""
+    lines = fold(HoldReady(hold_id="h"), HoldReady(hold_id="i"), LoanStarted(item_id="i"))["library"].lines
+    assert [line.what for line in lines] == ["Document emprunté", "Réservation"]
+    (line,) = fold(LoanStarted(item_id="i"), LoanOverdue(item_id="i"))["library"].lines
+    assert (line.state, line.tone) == ("En retard", "warn")
+
+
 def test_bills_are_there_until_they_are_paid_and_the_tariff_until_it_ends() -> None:
     """In euros; a block that nothing is in is not there."""
     bill = BillIssued(bill_id="b", label="Mars", amount_cents=4605, due_on=date(2026, 3, 9))
