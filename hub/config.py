@@ -181,7 +181,8 @@ class Credential(_Section):
     """How the hub shows who it is at a vendor."""
 
     kind: Literal["oauth2", "basic", "bearer", "signed_query"]
-    """OAuth2 client credentials, HTTP Basic, a fixed token, or Publik's signature of the query."""
+    """OAuth2 client credentials, a name and a password (HTTP Basic, or the login of what is not HTTP), a fixed token,
+    or Publik's signature of the query."""
     secret_file: Path
     """File with the secret."""
     client_id: str = ""
@@ -211,7 +212,7 @@ class Source(_Section):
     enabled: bool = True
     """Whether it is polled and listened to."""
     base_url: str = ""
-    """Where the vendor is; empty for what is only listened to."""
+    """Where the vendor is, `tcp://host:port` for what is not HTTP; empty for what is only listened to."""
     poll_seconds: float | None = Field(default=None, gt=0)
     """Pause between polls; empty: what the manifest says."""
     rate_per_second: float | None = Field(default=None, gt=0)

@@ -33,6 +33,7 @@ ENDINGS = {
     "application/x-protobuf": "pb",
     "text/csv": "csv",
     "text/plain": "txt",
+    "text/plain; charset=ibm850": "txt",
 }
 ALWAYS = ("true", "false", "null", "none", "oui", "non", "yes", "no")
 

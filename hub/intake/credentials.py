@@ -64,16 +64,20 @@ class ClientCredentials(httpx.Auth):
 
 
 class Basic(httpx.Auth):
-    """HTTP Basic with the password in a file."""
+    """A name, and the password in a file: HTTP Basic, or what a login over TCP is written from."""
 
     def __init__(self, username: str, secret_file: Path) -> None:
         """Read the file at each request: a changed password needs no restart."""
-        self._username = username
+        self.username = username
         self._secret_file = secret_file
+
+    def secret(self) -> str:
+        """Read the password; `Denied` when it cannot be read."""
+        return _secret(self._secret_file)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send the request with the header."""
-        basic = httpx.BasicAuth(self._username, _secret(self._secret_file))
+        basic = httpx.BasicAuth(self.username, self.secret())
         yield from basic.auth_flow(request)
 
 

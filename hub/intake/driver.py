@@ -1,6 +1,6 @@
 """Carry out a source's wishes, one after another, until it is done or the outside is away.
 
-The driver knows HTTP and nothing of any product.  Whatever is temporary ends the poll as `Transient`;
+The driver knows HTTP, lines over TCP, and nothing of any product.  Whatever is temporary ends the poll as `Transient`;
 the caller waits and polls again, which is why a source is safe to abandon at every wish.
 """
 
@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import httpx
 
+from hub.intake import lines
+from hub.intake.credentials import Basic
 from hub.intake.folder import Folder
 from hub.model.connector import Connector
 from hub.model.errors import Denied, Transient
@@ -21,9 +23,11 @@ from hub.model.intake import (
     Checkpoint,
     Delete,
     Emit,
+    Exchange,
     Get,
     Intake,
     Keep,
+    Line,
     Patch,
     Post,
     Request,
@@ -64,9 +68,13 @@ class Asked(Protocol):
         """Send a request; raise `Transient` for whatever time may heal, `Denied` for refused credentials."""
         ...
 
+    def exchange(self, wish: Exchange) -> tuple[Line, ...]:
+        """Hold a conversation; raise as `ask` does."""
+        ...
+
 
 class Vendor:
-    """The outside system over HTTP: its address, its credentials, its rate limit."""
+    """The outside system over HTTP or TCP: its address, its credentials, its rate limit."""
 
     def __init__(
         self,
@@ -80,6 +88,7 @@ class Vendor:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`credentials` are by name; a request without a matching one goes out without."""
+        self._base_url = base_url
         self._client = httpx.Client(
             base_url=base_url,
             timeout=httpx.Timeout(30, connect=5),
@@ -100,10 +109,7 @@ class Vendor:
 
     def ask(self, request: Request) -> Answer:
         """Send a request; raise `Transient` for whatever time may heal, `Denied` for refused credentials."""
-        wait = self._next - self._clock()
-        if wait > 0:
-            self._sleep(wait)
-        self._next = self._clock() + self._pause
+        self._take_turn()
         started = time.time_ns() // 1_000_000
         method = METHODS[type(request)]
         auth = self._credentials.get(request.auth)
@@ -135,6 +141,21 @@ class Vendor:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(status, headers, bytes(body), started)
 
+    def exchange(self, wish: Exchange) -> tuple[Line, ...]:
+        """Hold a conversation on a connection of its own; the rate limit counts connections."""
+        self._take_turn()
+        credentials = self._credentials.get(wish.auth)
+        login = None
+        if wish.login is not None and isinstance(credentials, Basic):
+            login = wish.login.write(credentials.username, credentials.secret())
+        return lines.converse(self._base_url, wish, login)
+
+    def _take_turn(self) -> None:
+        wait = self._next - self._clock()
+        if wait > 0:
+            self._sleep(wait)
+        self._next = self._clock() + self._pause
+
 
 def drive(connector: Connector, source: Intake, vendor: Asked, ports: Ports) -> int:
     """Run one poll to its end; return how many records were written."""
@@ -162,6 +183,8 @@ def _carry_out(wish: Wish, product: str, vendor: Asked, ports: Ports) -> Any:
     match wish:
         case Request():
             return vendor.ask(wish)
+        case Exchange():
+            return vendor.exchange(wish)
         case Emit():
             return ports.emit(product, wish)
         case Keep():

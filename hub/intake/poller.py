@@ -9,7 +9,7 @@ from typing import Any
 
 from hub.intake.driver import Ports, Vendor, drive
 from hub.model.connector import Connector
-from hub.model.intake import Answer, Emit, Request
+from hub.model.intake import Answer, Emit, Exchange, Line, Request
 from hub.repeating import Halted
 
 
@@ -81,6 +81,10 @@ class _Leased:
     def ask(self, request: Request) -> Answer:
         self._check()
         return self._vendor.ask(request)
+
+    def exchange(self, wish: Exchange) -> tuple[Line, ...]:
+        self._check()
+        return self._vendor.exchange(wish)
 
     def subjects(self, product: str) -> list[str]:
         self._check()

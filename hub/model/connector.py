@@ -54,7 +54,7 @@ class FeedManifest(BaseModel):
     """How it arrives: asked for, by a call, all of it each time, or as rows of a file."""
     content_type: str
     """How the bytes are decoded: `application/json`, `application/xml`, `application/x-protobuf` (GTFS-Realtime),
-    `text/csv` or `text/plain`."""
+    `text/csv`, `text/plain` or `text/plain; charset=ibm850`."""
     model: str
     """Class in `model.py` that validates a decoded record."""
     key: str

@@ -19,7 +19,7 @@ the others, and raises `Transient` at its end, so that the poll is not taken for
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +90,42 @@ class Delete(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """How a conversation is opened; the driver alone reads the secret, and opens without where no credentials are."""
+
+    write: Callable[[str, str], bytes]
+    """`(name, secret) -> line`; raises `Denied` for what the protocol cannot carry."""
+    accepted: bytes
+    """How the answer begins when the other side lets us in; with any other the credentials are `Denied`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One answer of a conversation, with the mark that ended it."""
+
+    text: bytes
+    started_at: int
+    """When the line that it answers was sent, UTC milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Lines over one TCP connection to `base_url` (`tcp://host:port`), each sent once the one before is answered.
+
+    Answered with a `Line` each; with fewer if the other side hung up, or wrote more than the hub reads: then
+    nothing is known of the rest.  A connection that cannot be had, or is silent for too long, is temporary.
+    """
+
+    lines: tuple[bytes, ...]
+    """Each with its end."""
+    login: Login | None = None
+    auth: str = "default"
+    """Name of the credentials in the connector's settings."""
+    end: bytes = b"\r"
+    """What ends a line."""
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """Write a raw record; answered with None once the broker has acknowledged it.
 
@@ -132,7 +168,7 @@ class Checkpoint:
     cursor: Mapping[str, Any]
 
 
-Wish = Request | Emit | Keep | Subjects | Checkpoint
+Wish = Request | Exchange | Emit | Keep | Subjects | Checkpoint
 Cursor = Mapping[str, Any]
 Intake = Generator[Wish, Any, None]
 

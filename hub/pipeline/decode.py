@@ -89,6 +89,12 @@ def text(data: bytes) -> str:
     return characters(data)[0]
 
 
+def ibm850(data: bytes) -> str:
+    """Read text of a machine of the 1980s: each byte is a character, so that the bytes can be had back."""
+    _check(data)
+    return data.decode("cp850")
+
+
 def characters(data: bytes) -> tuple[str, str]:
     """Read text, and name the encoding by which it was read."""
     encoding = "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-16" if data.startswith(_UTF16) else "utf-8"
@@ -145,6 +151,7 @@ DECODERS: Mapping[str, Callable[[bytes], Any]] = {
     "application/x-protobuf": gtfs_realtime,
     "text/csv": csv,
     "text/plain": text,
+    "text/plain; charset=ibm850": ibm850,
 }
 """Content type of a feed to its decoder."""
 

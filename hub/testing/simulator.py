@@ -55,6 +55,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hub.testing.lines import LineServer
 from hub.testing.town.journal import Journal
 from hub.testing.town.people import Child, Person, Town
 from hub.testing.town.step import Step
@@ -68,7 +69,7 @@ HTML_PAGE = (
     b"<!DOCTYPE html>\n<html><head><title>Erreur</title></head>"
     b"<body><h1>Service momentan\xc3\xa9ment indisponible</h1></body></html>\n"
 )
-KINDS = ("503", "429", "slow", "html200", "truncate")
+KINDS = ("503", "429", "slow", "html200", "truncate", "checksum")
 
 
 class FileRow(NamedTuple):
@@ -97,6 +98,9 @@ class Faults:
     `503` and `429` are answered before the vendor looks at the request.  `slow` holds the answer back
     after its contents were decided: it may be older than a callback sent meanwhile.  `html200` answers
     an error page with status 200; `truncate` announces the whole length, sends half and hangs up.
+
+    Who speaks in lines hangs up before the answer for `503`, in the middle of it for `truncate`, and sends a wrong sum
+    for `checksum`; the path is `/` and the message's number.
     """
 
     def __init__(self) -> None:
@@ -245,6 +249,11 @@ class Simulator:
         self._closing = threading.Event()
         self.handed_over: set[str] = set()
         """Names of files that somebody has read."""
+        self.lines: LineServer | None = None
+        """Where it listens beside HTTP, if it does."""
+
+    def listen(self) -> None:
+        """Listen for what is not HTTP."""
 
     def keep_if_changed(self) -> None:
         """Keep the state if something was said since it was last kept."""
@@ -418,7 +427,9 @@ class Simulator:
         return self._calls.unfinished_tasks
 
     def close(self) -> None:
-        """Stop sending callbacks."""
+        """Stop sending callbacks, and listening."""
+        if self.lines is not None:
+            self.lines.close()
         self._closing.set()
         self._calls.put(None)
         if self._caller is not None:
@@ -473,6 +484,7 @@ _INFRASTRUCTURE = frozenset(
         "keep",
         "answered",
         "_changed",
+        "lines",
         "_calls",
         "_pending",
         "_caller",

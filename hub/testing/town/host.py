@@ -139,8 +139,10 @@ class Host:
         )
 
     def start(self) -> None:
-        """Wake up: seed a new town, restore an old one; listen for mail."""
+        """Wake up: seed a new town, restore an old one; listen for mail, and for what else is not HTTP."""
         self.world.wake()
+        for simulator in self.world.simulators.values():
+            simulator.listen()
         self.mailbox.start()
 
     def stop(self) -> None:
