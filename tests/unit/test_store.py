@@ -116,6 +116,18 @@ def unlink(number: int, citizen: str, subject: str) -> StoredEvent:
     return event(number, UnlinkRequested(citizen=citizen, subject=subject), f"publik:{citizen}", product="publik")
 
 
+def test_a_second_account_of_the_same_person_sees_nothing_of_the_first(store: Store) -> None:
+    """The portal made it for another `sub` of FranceConnect: links move by a request, never by themselves."""
+    store.project([event(1, LoanStarted(item_id="i"), "ils_di:7"), link(2, ANNE, "ils_di:7")], Policy(), NOW)
+    first = store.account(ANNE)
+    store.project([link(3, MARC, "ils_di:8")], Policy(), NOW)
+    assert store.account(MARC) == []
+    store.project([link(4, MARC, "ils_di:7"), unlink(5, ANNE, "ils_di:7")], Policy(), NOW)
+    assert first
+    assert store.account(MARC) == first
+    assert store.account(ANNE) == []
+
+
 def test_a_link_shows_history_at_once_and_its_end_hides_it(store: Store) -> None:
     """Entries are joined when they are read."""
     store.project([event(1, LoanStarted(item_id="i"), "ils_di:7")], Policy(), NOW)
