@@ -66,6 +66,19 @@ def test_list_names_every_connector() -> None:
     assert all(row["events"] and row["samples"] for row in listed.values())
 
 
+def test_list_tells_how_far_each_connector_was_taken() -> None:
+    """By what its goldens reach, and by what its mapping has of code."""
+    listed = {row["product"]: row for row in json.loads(run("list", "--json").output)}
+    assert listed["sip2"]["codes"] == ["invalid", "undecodable", "unmappable", "vendor_error"]
+    assert all({"invalid", "undecodable"} <= set(row["codes"]) for row in listed.values())
+    assert all(10 <= row["mapping_lines"] <= 300 for row in listed.values())
+    shown = [line.split() for line in run("list").output.splitlines()]
+    assert shown[0] == ["product", "domain", "stability", "feeds", "events", "mapping", "samples", "codes"]
+    told = listed["sip2"]
+    assert [*told.values()][:3] == ["sip2", "library", "experimental"]
+    assert ["sip2", "library", "experimental", "1", "5", str(told["mapping_lines"]), str(told["samples"]), "4"] in shown
+
+
 def test_a_token_is_shown_once_and_kept_as_a_hash(tmp_path: Path) -> None:
     """The file holds no token; a second one of the same name is refused."""
     path = tmp_path / "tokens.toml"
