@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hub.catalogue import ROOT
 
-_ELSEWHERE = shutil.ignore_patterns("__pycache__", ".git", ".venv", ".hub", ".*_cache", ".hypothesis")
+# What Python compiled comes along: to compile it all again would take longer than the tests do.
+_ELSEWHERE = shutil.ignore_patterns(".git", ".venv", ".hub", ".*_cache", ".hypothesis")
 
 
 def copy(to: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
@@ -57,6 +58,20 @@ def fresh_postgres(postgres: Postgres) -> Callable[[], str]:
 def plain_url(url: str) -> str:
     """Return an URL as psycopg itself takes it."""
     return url.replace("+psycopg", "")
+
+
+@pytest.fixture(scope="session")
+def fresh_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Return what makes a file of its own, with the hub's tables, and gives its URL."""
+    model = tmp_path_factory.mktemp("sqlite") / "model.sqlite"
+    store = Store(f"sqlite:///{model}")
+    store.migrate()
+    store.close()
+
+    def make() -> str:
+        return f"sqlite:///{shutil.copy(model, model.parent / f'{uuid4().hex}.sqlite')}"
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,8 +17,9 @@ def values(schema: Any) -> st.SearchStrategy[Any]:
     return _of(schema, {node["name"]: node for node in named_types(schema)}, {})
 
 
+@cache
 def payloads(schemas: Schemas, full_name: str) -> st.SearchStrategy[Any]:
-    """Make models of a record."""
+    """Make models of a record; the strategy is made once, because making it takes longer than drawing from it."""
     return values(schemas.version(schemas.id_of(full_name)).schema).map(schemas.model(full_name))
 
 

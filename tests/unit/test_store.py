@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,11 +72,10 @@ BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 @pytest.fixture(params=BOTH)
 def database(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Return what gives the URL of an empty database, on either server."""
-    if request.param == "sqlite":
-        folders: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
-        return lambda: f"sqlite:///{folders.mktemp('store')}/hub.sqlite"
-    fresh: Callable[[], str] = request.getfixturevalue("fresh_postgres")
+    """Return what gives the URL of a database with tables and nothing in them, on either server."""
+    fresh: Callable[[], str] = request.getfixturevalue(
+        "fresh_sqlite" if request.param == "sqlite" else "fresh_postgres"
+    )
     return fresh
 
 
@@ -461,9 +461,11 @@ def test_the_migrations_make_the_tables_that_the_code_knows(store: Store) -> Non
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_several_processes_may_start_at_once(database: Callable[[], str]) -> None:
+def test_several_processes_may_start_at_once(database: Callable[[], str], tmp_path: Path) -> None:
     """One brings the tables, the others wait for it."""
     url = database()
+    if url.startswith("sqlite"):
+        url = f"sqlite:///{tmp_path}/empty.sqlite"
     program = f"from hub.store import Store; Store({url!r}).migrate()"
     started = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(3)]
     assert [(one.communicate(timeout=60)[1], one.returncode) for one in started] == [(b"", 0)] * 3

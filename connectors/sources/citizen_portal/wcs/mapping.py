@@ -1,6 +1,7 @@
 """From where a form stands to what happened to it.
 
-Memory of a form: `updated`, when what was believed last was written (local, ISO), and `status`.
+Memory of a form: of what was believed last, `updated`, when it was written (local, ISO, to the second), `read_at`, when
+it was asked for or came in (ms), and `status`.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ def form(previous: State | None, told: model.Form, context: Context) -> tuple[St
     if told.received is None:
         return previous, "draft"
     updated = (told.updated or told.received).isoformat()
-    if previous is not None and updated < previous["updated"]:
+    read_at = int(context.read_at.timestamp() * 1000)
+    # Two steps of one second tell by when they were read which is the later.
+    if previous is not None and (updated, read_at) < (previous["updated"], previous["read_at"]):
         return previous, "stale"
     step = told.workflow.status
     about = {"form": told.name.partition("/")[0], "form_id": told.name, "status": step.id, "status_name": step.name}
-    state = {"updated": updated, "status": step.id}
+    state = {"updated": updated, "read_at": read_at, "status": step.id}
     if previous is None:
         facts = [Fact(FormFiled(**about), context.key, _moment(told.received, context), told.name)]
         if (account := told.user.account if told.user is not None else None) is not None:
