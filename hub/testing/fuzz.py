@@ -41,7 +41,7 @@ from hub.avro.codec import LARGEST
 from hub.model.connector import Connector
 from hub.model.decision import Deliver, Outcome, Quarantine, Skip
 from hub.model.errors import Code, Denied, Rejected, Transient
-from hub.model.intake import Answer, Call, Checkpoint, Emit, Keep, Refusal, Request, Subjects
+from hub.model.intake import Answer, Call, Checkpoint, Emit, Exchange, Keep, Line, Refusal, Request, Subjects
 from hub.model.record import Header, Record
 from hub.pipeline import decode
 from hub.pipeline.process import LARGEST_MEMORY, LONGEST_SUBJECT, process
@@ -689,6 +689,8 @@ def poll(seed: int, number: int) -> str | None:
                         wish = source.throw(Denied("credentials refused"))
                         continue
                     answer: Any = _answer(rng, found, connector, first=turn == 0)
+                case Exchange():
+                    answer = _lines(rng, found, wish)
                 case Emit():
                     check(Input(_emitted(connector, wish), connector, None, forged=False))
                     answer = None
@@ -737,6 +739,22 @@ def _answer(rng: Random, found: Corpus, connector: Connector, *, first: bool) ->
         headers["digest"] = "SHA-256=" + base64.b64encode(hashlib.sha256(body).digest()).decode()
     status = rng.choice((*[200] * 30, 201, 204, 302, 400, 403, 404, 410, 413, 418))
     return Answer(status, headers, body, NOW)
+
+
+def _lines(rng: Random, found: Corpus, wish: Exchange) -> tuple[Line, ...]:
+    """Answer as many lines as were asked, or fewer: echoes, and what others say, whole or garbled."""
+    if not all(line.count(wish.end) == 1 and line.endswith(wish.end) for line in wish.lines):
+        raise Escape("a line that is none")
+    if wish.login is not None:
+        try:
+            wish.login.write("fuzz", str(_odd(rng)))
+        except Denied as error:
+            _discreet(error.reason)
+    said = []
+    for line in wish.lines[: rng.choice((*[len(wish.lines)] * 5, rng.randint(0, len(wish.lines))))]:
+        text = garbled(rng, rng.choice((line, rng.choice(found.values))), found.values)
+        said.append(Line(text.replace(wish.end, b"") + wish.end, NOW))
+    return tuple(said)
 
 
 def _emitted(connector: Connector, wish: Emit) -> Record:

@@ -198,6 +198,23 @@ def test_a_patron_at_whom_the_library_hangs_up_holds_up_nobody() -> None:
     assert [emit.key for emit in library.written] == [f"sip2:{OTHER}"]
 
 
+@given(
+    st.lists(
+        st.lists(st.binary(max_size=60).map(lambda text: text.replace(b"\r", b"") + b"\r"), max_size=3), max_size=2
+    )
+)
+def test_whatever_is_answered_a_poll_ends(said: list[list[bytes]]) -> None:
+    """A patron is written as it was answered, or not at all."""
+    library = Library((STATUS,), *(tuple(lines) for lines in said), patrons=[CARD, OTHER][: len(said)])
+    if any(len(lines) < 3 for lines in said):
+        with pytest.raises(Transient, match="hung up at"):
+            library.poll()
+    else:
+        library.poll()
+    whole = [b"".join(lines) for lines in said if len(lines) == 3]
+    assert [emit.value for emit in library.written] == whole
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
