@@ -139,3 +139,25 @@ def test_the_query_is_signed_as_it_is_sent(tmp_path: Path) -> None:
         assert _signed(query)
         assert not _signed(query.replace("orig=hub", "orig=hob"))
     assert len({parse_qs(query)["nonce"][0] for query in seen}) == 2
+
+
+def told(step: str, read_at: int, previous: bytes | None) -> tuple[bytes | None, list[str]]:
+    """Decide what a form says that was written in one and the same second."""
+    document = {
+        "id": FORM,
+        "receipt_time": "2026-03-10T08:12:30",
+        "last_update_time": "2026-03-10T08:20:01",
+        "workflow": {"status": {"id": step, "name": step}},
+    }
+    said = record(CONNECTOR, "form", json.dumps(document).encode(), key=f"wcs:{FORM}")._replace(read_at=read_at)
+    outcome = process(said, CONNECTOR, catalogue.schemas(), previous)
+    return outcome.state, [d.event.type for d in outcome.decisions if isinstance(d, Deliver)]
+
+
+def test_two_steps_of_one_second_do_not_go_back_and_forth() -> None:
+    """A question asked before the last push was received, and answered after it, is no news."""
+    begun, _ = told("new", 1_773_127_201_100, None)
+    pushed, steps = told("accepted", 1_773_127_201_300, begun)
+    assert steps == ["hub.citizen_portal.FormStatusChanged"]
+    assert told("new", 1_773_127_201_200, pushed)[1] == []
+    assert told("accepted", 1_773_127_201_400, pushed)[1] == []
