@@ -1,4 +1,4 @@
-"""deliver: the outbox to mail and to Kafka, open data to files; each under a lease of its own."""
+"""deliver: the outbox to its sinks and to Kafka, open data to files; each under a lease of its own."""
 
 from __future__ import annotations
 
@@ -8,26 +8,37 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from hub.config import Settings
-from hub.delivery import exports
+from hub import __version__, catalogue
+from hub.config import Settings, carriers
+from hub.delivery import exports, seals
+from hub.delivery.driver import Provider, drive
 from hub.delivery.mail import Server
-from hub.delivery.outbox import MailTurn, RelayTurn
+from hub.delivery.outbox import RelayTurn, Row, SinkTurn
+from hub.delivery.words import compose
 from hub.kafka import wire
 from hub.kafka.leases import Leases
 from hub.kafka.raw import RawWriter
+from hub.model.notice import Urgency
 from hub.model.record import Header, Seq
+from hub.model.sink import Sink
 from hub.pipeline.process import event_id
 from hub.process import stop_requested
 from hub.repeating import Repeating
 from hub.roles.database import open_store
+from hub.roles.intake import credentials
+from hub.roles.policy import CityPolicy
 from hub.roles.runtime import Runtime
 from hub.store import Store
-from hub.telemetry.events import DatasetWritten, Failed, OutboxCounted, RowDelivered, Waiting
+from hub.telemetry.events import DatasetWritten, Failed, NoticesDecided, OutboxCounted, RowDelivered, Waiting
 from schemas.models.identity import Link, LinkSet, Role
 from streams.open_data import CITY, current_disruptions, loan_cells
 
 GROUP = "hub.deliver"
 COUNT_SECONDS = 1.0
+NOTICES_SECONDS = 1.0
+SHARES = {Urgency.URGENT: 0.25, Urgency.NORMAL: 0.25, Urgency.BULK: 0.5}
+"""What of a sink's rate each lane has for itself; none can take another's."""
+Turn = Callable[[threading.Event], float]
 PURGE_SECONDS = 3600.0
 
 
@@ -50,24 +61,55 @@ def link_set(payload: Mapping[str, Any]) -> LinkSet:
     )
 
 
+def provider_of(settings: Settings, sink: Sink, urgency: Urgency) -> Provider:
+    """Make what one lane of a sink talks to, with its share of the sink's rate."""
+    agent = f"municipal-hub/{__version__}"
+    if sink.product == "mail":
+        mail = settings.mail
+        server = Server(mail.host, mail.port, mail.sender, mail.username, mail.password_file, mail.starttls)
+        return Provider("", agent, None, {}, server=server)
+    chosen = settings.sinks[sink.product]
+    rate = chosen.rate_per_second or sink.manifest.rate_per_second
+    return Provider(
+        chosen.base_url.rstrip("/") + "/",
+        agent,
+        rate * SHARES[urgency] if rate is not None else None,
+        credentials(chosen),
+        secret_file=chosen.secret_file,
+    )
+
+
+def unsubscribe_link(settings: Settings, row_id: str) -> str | None:
+    """Return the sealed address at which messages like a row's are ended, if the city has a secret for it."""
+    seal = seals.of(settings.notifications.unsubscribe_secret_file, row_id)
+    return f"{settings.web.public_url.rstrip('/')}/desinscription/{row_id}/{seal}" if seal is not None else None
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class _Sinks:
-    """Holds leases: a thread per sink."""
+    """Holds leases: a thread per lane of a sink."""
 
     def __init__(self, runtime: Runtime, store: Store, writer: RawWriter) -> None:
         self._runtime = runtime
         self._store = store
         self._writer = writer
-        self._threads: dict[str, Repeating] = {}
-        mail = runtime.settings.mail
-        told = self._told
-        self._turns: dict[str, Callable[[threading.Event], float]] = {
-            "relay": RelayTurn(store, self._publish, told("identity")),
-            "open_data": self._export,
-            "housekeeping": self._keep_house,
+        self._threads: dict[str, list[Repeating]] = {}
+        self._policy = CityPolicy(runtime.settings.notifications)
+        self._turns: dict[str, dict[str, Turn]] = {
+            "relay": {"relay": RelayTurn(store, self._publish, self._told("identity"))},
+            "open_data": {"open_data": self._export},
+            "housekeeping": {"housekeeping": self._keep_house},
+            "notices": {"notices": self._decide_again},
         }
-        if mail.host:
-            server = Server(mail.host, mail.port, mail.sender, mail.username, mail.password_file, mail.starttls)
-            self._turns["mail"] = MailTurn(store, server, told("mail"))
+        for channel, products in carriers(runtime.settings, catalogue.sinks()).items():
+            # Whoever holds the lease has all lanes of a channel: they share what its provider takes.
+            self._turns[channel] = {
+                f"{channel}.{urgency}": self._lane(channel, urgency, catalogue.sinks()[products[0]])
+                for urgency in Urgency
+            }
         self._disruptions = [
             name for name in runtime.schemas.names("public") if name.startswith("hub.transport.Disruption")
         ]
@@ -79,11 +121,13 @@ class _Sinks:
         return sorted(self._turns)
 
     def taken(self, name: str, _cursor: Mapping[str, Any]) -> None:
-        self._threads[name] = thread = Repeating(name, self._turns[name], self)
-        thread.start()
+        self._threads[name] = [Repeating(lane, turn, self) for lane, turn in self._turns[name].items()]
+        for thread in self._threads[name]:
+            thread.start()
 
     def given_back(self, name: str) -> None:
-        self._threads.pop(name).halt(10)
+        for thread in self._threads.pop(name):
+            thread.halt(10)
 
     def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
         Waiting(name, seconds, f"{reason} ({failures})").emit(self._runtime.telemetry)
@@ -95,7 +139,8 @@ class _Sinks:
         Failed(name, error).emit(self._runtime.telemetry)
 
     def alive(self) -> tuple[bool, str]:
-        dead = [name for name, thread in self._threads.items() if not thread.is_alive()]
+        threads = [thread for lanes in self._threads.values() for thread in lanes]
+        dead = [thread.name for thread in threads if not thread.is_alive()]
         return (not dead, f"ended: {', '.join(dead)}" if dead else "delivering")
 
     def _told(self, channel: str) -> Any:
@@ -103,6 +148,31 @@ class _Sinks:
             RowDelivered(channel, result, code).emit(self._runtime.telemetry)
 
         return told
+
+    def _lane(self, channel: str, urgency: Urgency, sink: Sink) -> SinkTurn:
+        provider = provider_of(self._runtime.settings, sink, urgency)
+        settings = self._runtime.settings.sinks[sink.product].settings if sink.product != "mail" else {}
+
+        def bounced(row: Row) -> None:
+            if row.citizen is not None and self._runtime.settings.notifications.stop_bounced:
+                address = row.payload["address"]
+                self._store.stop(row.citizen, "bounced", _now(), channel=row.channel, address=address)
+
+        return SinkTurn(
+            self._store,
+            channel,
+            urgency,
+            lambda row: compose(row, unsubscribe_link(self._runtime.settings, row.id)),
+            lambda message, begin: drive(sink, message, settings, provider, begin),
+            bounced,
+            self._told(channel),
+        )
+
+    def _decide_again(self, _halt: threading.Event) -> float:
+        now = datetime.now(UTC)
+        found = self._store.decide_again(self._policy.again(now), now)
+        NoticesDecided(found).emit(self._runtime.telemetry)
+        return 0.0 if found else NOTICES_SECONDS
 
     def _publish(self, payload: Mapping[str, Any]) -> None:
         told = link_set(payload)
