@@ -25,7 +25,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict
 
-from hub import __version__
+from hub import __version__, catalogue
 from hub.avro import registry
 from hub.avro.codec import Schemas
 from hub.config import Settings
@@ -36,6 +36,7 @@ from hub.model.intake import Call, Emit, Refusal
 from hub.store import Store
 from hub.web.desk import add_desk
 from hub.web.edges import Edges
+from hub.web.notices import add_notices
 from hub.web.operations import Flow
 from hub.web.problems import Problem, documented, install
 from hub.web.tokens import Token, Tokens
@@ -276,6 +277,7 @@ def create_app(
         return token, secret
 
     add_desk(app, store, connectors, page, lambda request: staff(request, "links:decide"), publish, clock)
+    add_notices(app, store, settings, catalogue.sinks(), page, clock)
 
     @app.get("/operations", include_in_schema=False)
     def operations(request: Request) -> Response:
@@ -290,6 +292,7 @@ def create_app(
             flow=flow.read(),
             counts=store.counts(),
             outbox=store.outbox_counts(),
+            stops=store.stops(),
             fresh={
                 name: datetime.fromtimestamp(at / 1000, CITY).strftime("%d/%m %H:%M:%S")
                 for name, at in sorted(store.freshness().items())

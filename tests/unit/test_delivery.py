@@ -191,7 +191,7 @@ def turn(rows: Rows, deliver: Callable[..., Outcome], bounced: Callable[..., Non
         "mail",
         Urgency.NORMAL,
         lambda row: in_words(row, None),
-        lambda what, begin: deliver(what),
+        lambda what, _begin: deliver(what),
         bounced,
         lambda _result, _code: None,
         lambda: 1000,
