@@ -393,10 +393,14 @@ def _sink_misfits(sink: Sink, connector: SinkConnector) -> list[str]:
         if kind == "hmac":
             if sink.secret_file is None:
                 problems.append("secret_file: is missing, and nothing could be signed; add it")
-        elif name not in sink.credentials:
-            problems.append(f"credentials.{name}: is missing; add it, of kind {kind!r}")
-        elif sink.credentials[name].kind != kind:
+        elif name in sink.credentials and sink.credentials[name].kind != kind:
             problems.append(f"credentials.{name}.kind: must be {kind!r}; write that")
+        elif name == "default" and name not in sink.credentials:
+            problems.append(f"credentials.{name}: is missing; add it, of kind {kind!r}")
+    problems += [
+        f"credentials.{name}: no such credential; see docs/reference/connectors.md"
+        for name in sorted(sink.credentials.keys() - manifest.credentials.keys())
+    ]
     return problems
 
 

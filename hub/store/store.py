@@ -49,6 +49,7 @@ from hub.model.notice import Concerned, Notice, Recipient
 from hub.model.record import Seq
 from hub.store import tables as t
 from hub.store.notices import CHANNELS, OPEN, Notices
+from hub.store.requests import Requests
 
 CITY = ZoneInfo("Europe/Paris")
 OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
@@ -173,7 +174,7 @@ class Policy(Protocol):
         ...
 
 
-class Store(Notices):
+class Store(Notices, Requests):
     """One database; safe for threads."""
 
     def __init__(self, url: str) -> None:

@@ -39,6 +39,7 @@ from hub.web.edges import Edges
 from hub.web.notices import add_notices
 from hub.web.operations import Flow
 from hub.web.problems import Problem, documented, install
+from hub.web.requests import add_requests
 from hub.web.tokens import Token, Tokens
 from streams.account import CITY, SHOWS, blocks, works
 
@@ -277,6 +278,7 @@ def create_app(
         return token, secret
 
     add_desk(app, store, connectors, page, lambda request: staff(request, "links:decide"), publish, clock)
+    add_requests(app, store, page, lambda request: staff(request, "requests:decide"), clock)
     add_notices(app, store, settings, catalogue.sinks(), page, clock)
 
     @app.get("/operations", include_in_schema=False)

@@ -25,7 +25,13 @@ from hub.testing.sink import FAULTS, Simulator
 
 SINKS = list(sinks().values())
 every_sink = pytest.mark.parametrize("sink", SINKS, ids=lambda sink: sink.product)
-ADDRESSES = {"mail": "anne@exemple.invalid", "sms": "+33639980001", "app": "5b0c2f1e-8d57-4a39-9c7e-1f6a2d4b8e03"}
+CASE = {"case": "9a1d", "status": "DONE", "message": ""}
+ADDRESSES = {
+    "hubee": "",
+    "mail": "anne@exemple.invalid",
+    "sms": "+33639980001",
+    "app": "5b0c2f1e-8d57-4a39-9c7e-1f6a2d4b8e03",
+}
 ROW = "0b1d5b52-52f0-5b7e-8a51-6a1f0e6a9d10"
 
 
@@ -90,7 +96,9 @@ class Try:
 
 
 def message(channel: str, begun: bool = False) -> Message:
-    return Message(ROW, channel, "canteen", ADDRESSES[channel], "Sujet", "Bonjour,\n", begun, "https://ville.invalid/x")
+    return Message(
+        ROW, channel, "canteen", ADDRESSES[channel], "Sujet", "Bonjour,\n", begun, "https://ville.invalid/x", CASE
+    )
 
 
 def simulator(sink: Sink) -> type[Simulator]:
