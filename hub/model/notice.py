@@ -85,14 +85,5 @@ class Again(NamedTuple):
     code: str | None = None
 
 
-class Outlook(NamedTuple):
-    """One kind of notice, as many as there are, that waits for the same moment."""
-
-    topic: str
-    state: str
-    until: int
-    notices: int
-
-
 Concerned = Sequence[tuple[Any, Sequence[Recipient]]]
 """Events, each with whom it concerns."""

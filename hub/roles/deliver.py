@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from hub import __version__, catalogue
 from hub.config import Settings, carriers
 from hub.delivery import exports, seals
 from hub.delivery.driver import Provider, drive
+from hub.delivery.late import too_late
 from hub.delivery.mail import Server
 from hub.delivery.outbox import RelayTurn, Row, SinkTurn
 from hub.delivery.words import compose
@@ -29,13 +31,23 @@ from hub.roles.intake import credentials
 from hub.roles.policy import CityPolicy
 from hub.roles.runtime import Runtime
 from hub.store import Store
-from hub.telemetry.events import DatasetWritten, Failed, NoticesDecided, OutboxCounted, RowDelivered, Waiting
+from hub.telemetry.events import (
+    DatasetWritten,
+    DeadlinesLooked,
+    Failed,
+    NoticesDecided,
+    OutboxCounted,
+    RowDelivered,
+    Waiting,
+)
 from schemas.models.identity import Link, LinkSet, Role
 from streams.open_data import CITY, current_disruptions, loan_cells
 
 GROUP = "hub.deliver"
 COUNT_SECONDS = 1.0
 NOTICES_SECONDS = 1.0
+LOOK_SECONDS = 10.0
+"""Between two looks at what will be too late."""
 SHARES = {Urgency.URGENT: 0.25, Urgency.NORMAL: 0.25, Urgency.BULK: 0.5}
 """What of a sink's rate each lane has for itself; none can take another's."""
 Turn = Callable[[threading.Event], float]
@@ -115,6 +127,7 @@ class _Sinks:
         ]
         self._published: dict[str, str] = {}
         self._purged = 0.0
+        self._looked = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -224,6 +237,12 @@ class _Sinks:
 
     def _keep_house(self, _halt: threading.Event) -> float:
         OutboxCounted(self._store.outbox_counts()).emit(self._runtime.telemetry)
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            late: Counter[tuple[str, str]] = Counter()
+            for miss in too_late(self._store, datetime.now(UTC)):
+                late[miss.channel, miss.topic] += miss.notices
+            DeadlinesLooked(late).emit(self._runtime.telemetry)
         if time.monotonic() - self._purged > PURGE_SECONDS or not self._purged:
             self._store.purge(datetime.now(UTC))
             self._purged = time.monotonic()

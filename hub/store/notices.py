@@ -10,9 +10,9 @@ from datetime import datetime, time
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, Table, and_, case, delete, func, or_, select, update
 
-from hub.model.notice import EVERYTHING, Again, Notice, Outlook, Recipient, Urgency, Waiting
+from hub.model.notice import EVERYTHING, Again, Notice, Recipient, Urgency, Waiting
 from hub.store import tables as t
 
 CITY = ZoneInfo("Europe/Paris")
@@ -170,17 +170,34 @@ class Notices:
         linked = self._in(connection, links.subject, subjects, links.citizen, links.subject, where=is_open)
         return {(citizen, subject) for citizen, subject in linked} & set(pairs)
 
-    def outlook(self, topic: str, by: int) -> list[Outlook]:
-        """Count what has not gone out and is of no use after a moment, by that moment."""
+    def queued(self, by: int) -> list[tuple[str, str, str, int, int, int]]:
+        """Return what has not gone out and is of no use after a moment.
+
+        Channel, lane, topic, until when it is of use, when it may go out, and how many of its lane go out up to it.
+        """
         o = t.outbox.c
+        rank = func.row_number().over(partition_by=(o.channel, o.urgency, o.state), order_by=o.position)
+        starts = case((o.state == "waiting", o.due_at), else_=o.next_at)
+        ranked = select(
+            o.channel, o.urgency, o.topic, o.until, starts.label("starts"), rank.label("rank")
+        ).where(o.state.in_(OPEN)).subquery()  # fmt: skip
+        with self._read() as connection:
+            return [tuple(row) for row in connection.execute(select(ranked).where(ranked.c.until <= by))]
+
+    def lanes(self, now: int, over: int) -> dict[tuple[str, str], tuple[int | None, int]]:
+        """Return of each lane since when its next row waits, and how many went out in the last `over` milliseconds."""
+        o = t.outbox.c
+        due = and_(o.state == "pending", o.until.is_not(None), or_(o.next_at <= now, o.attempts > 0))
+        gone = and_(o.state == "sent", o.done_at > now - over)
+        # A notice that waited for its moment is due since then, not since it was written.
+        since = func.min(case((due, func.coalesce(o.due_at, o.created_at))))
         with self._read() as connection:
             rows = connection.execute(
-                select(o.topic, o.state, o.until, func.count())
-                .where(o.state.in_(OPEN), o.topic == topic, o.until <= by)
-                .group_by(o.topic, o.state, o.until)
-                .order_by(o.until)
+                select(o.channel, o.urgency, since, func.sum(case((gone, 1), else_=0)))
+                .where(or_(due, gone))
+                .group_by(o.channel, o.urgency)
             )
-            return [Outlook(*row) for row in rows]
+            return {(channel, urgency): (oldest, int(sent)) for channel, urgency, oldest, sent in rows}
 
     # -- at the sink --------------------------------------------------------------------------------
 

@@ -424,6 +424,20 @@ class NoticesDecided:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadlinesLooked:
+    """What has not gone out was held against the moments until which it is of use."""
+
+    late: Mapping[tuple[str, str], int]
+    """Notices that will be too late, by channel and topic."""
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the gauges; what is in time again is gone."""
+        to.too_late.clear()
+        for (channel, topic), count in self.late.items():
+            to.too_late.labels(channel, topic).set(count)
+
+
+@dataclass(frozen=True, slots=True)
 class RowDelivered:
     """A row of the outbox was tried: `sent`, `later`, `refused`, `expired` or `unsure`."""
 

@@ -82,6 +82,12 @@ class Telemetry:
         self.settled = counter("quarantine_settled", "Quarantined records that a command settled.", "product", "how")
         self.outbox = gauge("outbox_rows", "Rows of the outbox, by channel and state.", "channel", "state")
         self.delivered = counter("outbox_delivered", "Tries to deliver, by channel and result.", "channel", "result")
+        self.too_late = gauge(
+            "notices_too_late",
+            "Notices that will be too late to be of use, as it looks now.",
+            "channel",
+            "topic",
+        )
         self.decided_again = counter("notices_decided", "Waiting notices that were decided again, by state.", "state")
         self.entries = counter("entries_written", "Events written to SQL, by what it changed.", "result")
         self.commands = counter("link_commands", "Commands on links that were run.", "kind")

@@ -29,6 +29,7 @@ from hub import __version__, catalogue
 from hub.avro import registry
 from hub.avro.codec import Schemas
 from hub.config import Settings
+from hub.delivery.late import too_late
 from hub.locale import day_words
 from hub.model.connector import Connector
 from hub.model.errors import TooLarge
@@ -295,6 +296,7 @@ def create_app(
             counts=store.counts(),
             outbox=store.outbox_counts(),
             stops=store.stops(),
+            late=[(miss, miss.at.astimezone(CITY)) for miss in too_late(store, clock())],
             fresh={
                 name: datetime.fromtimestamp(at / 1000, CITY).strftime("%d/%m %H:%M:%S")
                 for name, at in sorted(store.freshness().items())

@@ -114,3 +114,18 @@ def test_a_receipt_needs_the_token_and_a_shape(hub: Hub) -> None:
         assert hub.client.post("/receipts/sms", content=body, headers=headers).status_code == 400
     assert hub.client.post("/receipts/webhook", content=b"{}", headers=headers).status_code == 404
     assert hub.store.outbox_rows("sms") == [(ROW, "sent")]
+
+
+def test_the_operations_page_says_what_will_be_too_late(hub: Hub) -> None:
+    """Before it is: nothing has gone out for an hour, and three notices are of use until 09:00."""
+    moment = int(NOW.timestamp() * 1000)
+    rows = [
+        {"id": f"r{n}", "position": n, "channel": "mail", "topic": "canteen", "citizen": ANNE, "subject": "s",
+         "event_id": "e", "payload": "{}", "state": "pending", "attempts": 0, "next_at": 0,
+         "created_at": moment - 3_600_000, "until": moment + 20 * 60_000}
+        for n in range(3)
+    ]  # fmt: skip
+    with hub.store._write() as connection:
+        connection.execute(insert(t.outbox), rows)
+    page = TestClient(hub.client.app, client=("127.0.0.1", 1), headers={"Host": "127.0.0.1"}).get("/operations").text
+    assert "3 will miss 09:00" in page

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, select
 
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
-from hub.model.notice import Again, Concerned, Notice, Outlook, Recipient, Urgency, Waiting
+from hub.model.notice import Again, Concerned, Notice, Recipient, Urgency, Waiting
 from hub.model.record import Seq
 from hub.store import Store
 from hub.store.tables import metadata, proposals
@@ -636,8 +636,14 @@ def test_a_receipt_is_noted_once(store: Store) -> None:
     assert store.receipt("nobody", moment(NOW), arrived=True, code="delivered") is None
 
 
-def test_what_will_be_too_late_is_counted_before_it_is(store: Store) -> None:
-    """By topic, state and moment."""
-    waits(store)
-    assert store.outlook("library", 2**53) == [Outlook("library", "waiting", 2**53, 1)]
-    assert store.outlook("library", 2**53 - 1) == []
+def test_what_has_not_gone_out_is_told_with_its_place_and_its_lane(store: Store) -> None:
+    """Until it has; a lane's pace is what went out lately."""
+    row_id = waits(store)
+    assert store.queued(2**53) == [("mail", "normal", "library", 2**53, moment(NOW), 1)]
+    assert store.queued(2**53 - 1) == []
+    assert store.lanes(moment(NOW), 1000) == {}
+    store.decide_again(decides([], Again(row_id, "pending")), NOW)
+    assert store.lanes(moment(NOW), 1000) == {("mail", "normal"): (moment(NOW), 0)}
+    store.sent(row_id, moment(NOW))
+    assert store.lanes(moment(NOW), 1000) == {("mail", "normal"): (None, 1)}
+    assert store.lanes(moment(NOW) + 2000, 1000) == {}
