@@ -139,8 +139,11 @@ class _Sinks:
             thread.start()
 
     def given_back(self, name: str) -> None:
-        for thread in self._threads.pop(name):
-            thread.halt(10)
+        threads = self._threads.pop(name)
+        for seconds in (0, 10):
+            # All are told before any is waited for.
+            for thread in threads:
+                thread.halt(seconds)
 
     def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
         Waiting(name, seconds, f"{reason} ({failures})").emit(self._runtime.telemetry)

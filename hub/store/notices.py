@@ -101,14 +101,16 @@ class Notices:
         o = t.outbox.c
         due = and_(o.state == "waiting", o.due_at <= moment)
         found: dict[str, int] = {}
+        with self._read() as connection:
+            # Often nothing is, and whoever writes keeps others from writing.
+            if connection.execute(select(o.id).where(due).limit(1)).first() is None:
+                return found
         with self._write() as connection:
             citizens = sorted(
                 connection.execute(
                     select(o.citizen).where(due, o.citizen.is_not(None)).distinct().limit(limit)
                 ).scalars()
             )
-            if not citizens:
-                return found
             # By whom, not by how many rows: half a digest would make two messages.
             audience = select(t.entries.c.audience).where(t.entries.c.event_id == o.event_id).scalar_subquery()
             rows = list(
@@ -274,14 +276,20 @@ class Notices:
             connection.execute(update(t.outbox).where(*about).values(state="unwanted", done_at=now, code=reason))
 
     def unsubscribe(self, row_id: str, now: int) -> bool:
-        """Let nothing more go out like a row: to its citizen, about its topic; False: nobody knows the row any more."""
+        """Let nothing more go out like a row: to its citizen, about its topics; False: nobody knows it any more."""
         o = t.outbox.c
         with self._read() as connection:
-            row = connection.execute(select(o.citizen, o.channel, o.topic).where(o.id == row_id)).first()
-        if row is None or row.citizen is None:
-            return False
-        self.stop(row.citizen, "unsubscribed", now, channel=EVERYTHING, topic=row.topic)
-        return True
+            told = [
+                tuple(row)
+                for row in connection.execute(
+                    # A digest is about whatever was folded into it.
+                    select(o.citizen, o.topic).where(or_(o.id == row_id, and_(o.state == "folded", o.code == row_id)))
+                )
+            ]
+        wanted = sorted({(citizen, topic) for citizen, topic in told if citizen is not None})
+        for citizen, topic in wanted:
+            self.stop(citizen, "unsubscribed", now, topic=topic)
+        return bool(wanted)
 
     def _lift(self, connection: Connection, citizen: str, at: int, addresses: Sequence[str | None]) -> None:
         """Forget stops that a citizen's own later word ends: they asked again, or named another address."""

@@ -647,3 +647,12 @@ def test_what_has_not_gone_out_is_told_with_its_place_and_its_lane(store: Store)
     store.sent(row_id, moment(NOW))
     assert store.lanes(moment(NOW), 1000) == {("mail", "normal"): (None, 1)}
     assert store.lanes(moment(NOW) + 2000, 1000) == {}
+
+
+def test_ending_a_digest_ends_all_that_was_in_it(store: Store) -> None:
+    """One click is about every topic that the message told of."""
+    row_id = waits(store)
+    store.decide_again(decides([], Again(row_id, "folded", code="digest")), NOW)
+    assert not store.unsubscribe("nobody", moment(NOW))
+    assert store.unsubscribe("digest", moment(NOW))
+    assert store.stops() == {"unsubscribed": 1}
