@@ -7,10 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import insert
 
+from hub import catalogue
+from hub.config import Settings, carriers
 from hub.delivery.driver import Provider
 from hub.delivery.outbox import SinkTurn
 from hub.delivery.words import compose
@@ -18,7 +21,7 @@ from hub.model.errors import Transient
 from hub.model.notice import Urgency
 from hub.model.sink import Message, Outcome, Sent
 from hub.repeating import Repeating
-from hub.roles.deliver import SHARES
+from hub.roles.deliver import SHARES, provider_of, unsubscribe_link
 from hub.store import Store
 from hub.store import tables as t
 
@@ -126,3 +129,40 @@ def test_a_lane_stops_between_two_rows(store: Store) -> None:
     assert lane.halt(0.5)
     assert len(provider.taken) < 100
     assert threading.active_count() < 50
+
+
+def test_a_lane_talks_to_its_sink_at_its_share_of_the_city_s_rate(tmp_path: Path) -> None:
+    """What the city says goes before what the manifest says; mail has no rate."""
+    (tmp_path / "token").write_text("t", "utf-8")
+    credential = {"kind": "bearer", "secret_file": tmp_path / "token"}
+    sms = {"base_url": "https://sms.invalid", "credentials": {"default": credential}}
+    sinks = catalogue.sinks()
+
+    def pause(chosen: dict[str, Any], urgency: Urgency) -> float:
+        settings = Settings.model_validate({"mail": {"host": "smtp.invalid"}, "sinks": {"sms": chosen}})
+        return provider_of(settings, sinks["sms"], urgency)._pause
+
+    assert pause(sms, Urgency.URGENT) == pytest.approx(1 / (10 * 0.25))
+    assert pause({**sms, "rate_per_second": 100}, Urgency.BULK) == pytest.approx(1 / 50)
+    assert provider_of(Settings(), sinks["mail"], Urgency.BULK)._pause == 0
+
+
+def test_a_channel_has_one_carrier_and_mail_is_smtp_s_where_there_is_a_server() -> None:
+    """A sink that is switched off carries nothing."""
+    sms = {"base_url": "https://sms.invalid"}
+    settings = Settings.model_validate({"mail": {"host": "smtp.invalid"}, "sinks": {"sms": sms}})
+    assert carriers(settings, catalogue.sinks()) == {"mail": ["mail"], "sms": ["sms"]}
+    assert carriers(Settings.model_validate({"sinks": {"sms": {**sms, "enabled": False}}}), catalogue.sinks()) == {}
+
+
+def test_links_that_end_messages_are_sealed_and_need_a_secret(tmp_path: Path) -> None:
+    """Without one, a message has none."""
+    (tmp_path / "secret").write_text("s", "utf-8")
+    notifications = {"unsubscribe_secret_file": tmp_path / "secret"}
+    settings = Settings.model_validate(
+        {"web": {"public_url": "https://ville.invalid/"}, "notifications": notifications}
+    )
+    link = unsubscribe_link(settings, "row") or ""
+    assert link.startswith("https://ville.invalid/desinscription/row/")
+    assert link != unsubscribe_link(settings, "other")
+    assert unsubscribe_link(Settings(), "row") is None
