@@ -18,6 +18,8 @@ from hub.delivery.mail import Server
 from hub.model.errors import Transient
 from hub.model.sink import Message, Receipt, Reply
 
+WELL = "well"
+"""Stands for a message at which nothing fails."""
 FAULTS = ("temporary", "permanent", "lost")
 
 

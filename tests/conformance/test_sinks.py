@@ -21,7 +21,7 @@ from hub.model.errors import Transient
 from hub.model.intake import Get
 from hub.model.sink import Begin, Later, Message, Outcome, Refused, Repeats, Reply, Sent, Sink, Unsure
 from hub.roles.deliver import credentials
-from hub.testing.sink import FAULTS, Simulator
+from hub.testing.sink import FAULTS, WELL, Simulator
 
 SINKS = list(sinks().values())
 every_sink = pytest.mark.parametrize("sink", SINKS, ids=lambda sink: sink.product)
@@ -161,15 +161,16 @@ def test_a_message_that_is_never_taken_is_refused_with_a_code(sink: Sink, tmp_pa
 
 
 @every_sink
-def test_a_lost_answer_never_makes_two_messages(sink: Sink, tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_lost_answer_never_makes_two_messages(sink: Sink, tmp_path: Path, before: int) -> None:
     """Taken, and the connection ended: by asking, by the same id, or by not trying again."""
     tried = Try(sink, tmp_path)
-    tried.simulator.faults = ["lost"]
+    tried.simulator.faults = [*[WELL] * before, "lost"]
     holds(sink, tried.to_the_end(), tried.simulator.taken)
 
 
 @every_sink
-@pytest.mark.parametrize("killed_after", range(1, 6))
+@pytest.mark.parametrize("killed_after", range(1, 9))
 @pytest.mark.parametrize("fault", [None, *FAULTS])
 def test_a_kill_anywhere_never_makes_two_messages(
     sink: Sink, tmp_path: Path, killed_after: int, fault: str | None

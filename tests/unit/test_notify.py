@@ -76,6 +76,15 @@ def test_in_quiet_hours_only_what_is_urgent_goes_out() -> None:
     assert hold.due_at is None
 
 
+def test_quiet_hours_may_lie_within_a_day() -> None:
+    """A city that lets people have their lunch."""
+    lunch = CITY._replace(quiet_from=time(12), quiet_until=time(14))
+    (hold,) = tell(HoldReady(), at(13), manners=lunch)
+    assert due(hold) == datetime(2026, 3, 10, 14, 0, tzinfo=PARIS)
+    for hour in (11, 14, 23):
+        assert tell(HoldReady(), at(hour), manners=lunch)[0].due_at is None
+
+
 def test_two_facts_that_are_known_at_once_are_one_message() -> None:
     """Two children, one parent; another parent has one of their own."""
     marc = Recipient("m", "marc@example.org", TOPICS)

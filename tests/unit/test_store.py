@@ -656,3 +656,15 @@ def test_ending_a_digest_ends_all_that_was_in_it(store: Store) -> None:
     assert not store.unsubscribe("nobody", moment(NOW))
     assert store.unsubscribe("digest", moment(NOW))
     assert store.stops() == {"unsubscribed": 1}
+
+
+def test_what_is_public_needs_no_link_to_be_told_later(store: Store) -> None:
+    """Who asked about a line in the night hears of it in the morning."""
+    policy = Policy()
+    policy.due_at = moment(NOW)
+    wish = PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("disruptions",), lines=("SEM:48",))
+    store.project([event(1, wish, f"publik:{ANNE}")], policy, NOW)
+    store.project([event(2, DisruptionPublished(lines=("SEM:48",)), "m:d")], policy, NOW)
+    found: list[Any] = []
+    store.decide_again(decides(found), NOW)
+    assert [row.concerned for row in found[0][0]] == [True]
