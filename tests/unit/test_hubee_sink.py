@@ -26,7 +26,8 @@ def told(message: Message, *answers: Answer | Exception) -> tuple[list[Any], Out
     wishes = [next(delivery)]
     try:
         for answer in answers:
-            wishes.append(delivery.throw(answer) if isinstance(answer, Exception) else delivery.send(answer))
+            wish = delivery.throw(answer) if isinstance(answer, Exception) else delivery.send(answer)
+            wishes.append(wish)
     except StopIteration as end:
         return wishes, end.value
     raise AssertionError(wishes[-1])
