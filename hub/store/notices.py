@@ -10,7 +10,7 @@ from datetime import datetime, time
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, and_, case, delete, func, or_, select, update
+from sqlalchemy import Connection, Table, and_, case, delete, func, not_, or_, select, update
 
 from hub.model.notice import EVERYTHING, Again, Notice, Recipient, Urgency, Waiting
 from hub.store import tables as t
@@ -150,7 +150,9 @@ class Notices:
                 for row in rows
             ]
             for again in policy(waiting, self._recipients(connection, citizens, now)):
-                values: dict[str, Any] = {"state": again.state, "due_at": again.due_at, "code": again.code}
+                values: dict[str, Any] = {"state": again.state, "code": again.code}
+                if again.due_at is not None:
+                    values["due_at"] = again.due_at
                 if again.state not in OPEN:
                     values["done_at"] = moment
                 if again.channel is not None:
@@ -181,10 +183,14 @@ class Notices:
         rank = func.row_number().over(partition_by=(o.channel, o.urgency, o.state), order_by=o.position)
         starts = case((o.state == "waiting", o.due_at), else_=o.next_at)
         ranked = select(
-            o.channel, o.urgency, o.topic, o.until, starts.label("starts"), rank.label("rank")
+            o.channel, o.urgency, o.topic, o.until, starts.label("starts"), rank.label("rank"), o.state
         ).where(o.state.in_(OPEN)).subquery()  # fmt: skip
         with self._read() as connection:
-            return [tuple(row) for row in connection.execute(select(ranked).where(ranked.c.until <= by))]
+            # What the city's own quiet hours outlast is nobody's failure.
+            meant = and_(ranked.c.state == "waiting", ranked.c.starts >= ranked.c.until)
+            columns = [column for column in ranked.c if column.name != "state"]
+            rows = connection.execute(select(*columns).where(ranked.c.until <= by, not_(meant)))
+            return [tuple(row) for row in rows]
 
     def lanes(self, now: int, over: int) -> dict[tuple[str, str], tuple[int | None, int]]:
         """Return of each lane since when its next row waits, and how many went out in the last `over` milliseconds."""

@@ -15,14 +15,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, select, update
 
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
 from hub.model.notice import Again, Concerned, Notice, Recipient, Urgency, Waiting
 from hub.model.record import Seq
 from hub.store import Store
-from hub.store.tables import metadata, proposals
+from hub.store.tables import metadata, outbox, proposals
 from schemas.models.citizen_portal import (
     Agreement,
     Claim,
@@ -637,16 +637,26 @@ def test_a_receipt_is_noted_once(store: Store) -> None:
 
 
 def test_what_has_not_gone_out_is_told_with_its_place_and_its_lane(store: Store) -> None:
-    """Until it has; a lane's pace is what went out lately."""
+    """Until it has; a lane's pace is what went out lately, and what waited for its moment waits since then."""
     row_id = waits(store)
+    with store._write() as connection:
+        connection.execute(update(outbox).where(outbox.c.id == row_id).values(created_at=0))
     assert store.queued(2**53) == [("mail", "normal", "library", 2**53, moment(NOW), 1)]
     assert store.queued(2**53 - 1) == []
     assert store.lanes(moment(NOW), 1000) == {}
-    store.decide_again(decides([], Again(row_id, "pending")), NOW)
+    store.decide_again(decides([], Again(row_id, "pending")), NOW + timedelta(minutes=1))
     assert store.lanes(moment(NOW), 1000) == {("mail", "normal"): (moment(NOW), 0)}
     store.sent(row_id, moment(NOW))
     assert store.lanes(moment(NOW), 1000) == {("mail", "normal"): (None, 1)}
     assert store.lanes(moment(NOW) + 2000, 1000) == {}
+
+
+def test_what_the_city_lets_wait_for_too_long_is_no_failure(store: Store) -> None:
+    """Quiet hours that outlast the use of a notice are the city's own decision: it expires, and nobody is woken."""
+    row_id = waits(store)
+    with store._write() as connection:
+        connection.execute(update(outbox).where(outbox.c.id == row_id).values(until=moment(NOW)))
+    assert store.queued(2**53) == []
 
 
 def test_ending_a_digest_ends_all_that_was_in_it(store: Store) -> None:
