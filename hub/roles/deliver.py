@@ -31,6 +31,7 @@ from hub.roles.intake import credentials
 from hub.roles.policy import CityPolicy
 from hub.roles.runtime import Runtime
 from hub.store import Store
+from hub.store.notices import PEOPLE
 from hub.telemetry.events import (
     DatasetWritten,
     DeadlinesLooked,
@@ -41,11 +42,13 @@ from hub.telemetry.events import (
     Waiting,
 )
 from schemas.models.identity import Link, LinkSet, Role
+from streams.notify import RULES
 from streams.open_data import CITY, current_disruptions, loan_cells
 
 GROUP = "hub.deliver"
 COUNT_SECONDS = 1.0
 NOTICES_SECONDS = 1.0
+TOPICS = sorted({rule.topic for rule in RULES.values()})
 LOOK_SECONDS = 10.0
 """Between two looks at what will be too late."""
 SHARES = {Urgency.URGENT: 0.25, Urgency.NORMAL: 0.25, Urgency.BULK: 0.5}
@@ -242,7 +245,8 @@ class _Sinks:
         OutboxCounted(self._store.outbox_counts()).emit(self._runtime.telemetry)
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
-            late: Counter[tuple[str, str]] = Counter()
+            # What is in time again says 0.
+            late = Counter({(channel, topic): 0 for channel in PEOPLE for topic in TOPICS})
             for miss in too_late(self._store, datetime.now(UTC)):
                 late[miss.channel, miss.topic] += miss.notices
             DeadlinesLooked(late).emit(self._runtime.telemetry)

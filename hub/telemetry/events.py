@@ -431,8 +431,7 @@ class DeadlinesLooked:
     """Notices that will be too late, by channel and topic."""
 
     def emit(self, to: Telemetry) -> None:
-        """Set the gauges; what is in time again is gone."""
-        to.too_late.clear()
+        """Set the gauges."""
         for (channel, topic), count in self.late.items():
             to.too_late.labels(channel, topic).set(count)
 

@@ -102,11 +102,11 @@ class Mails:
     """The mail's lines of the ledger."""
 
     owed: int = 0
-    """Mails that people must have, by what they asked the town for."""
+    """Facts that people must have been told by mail, by what they asked the town for; a mail may tell several."""
     either: int = 0
-    """Mails that may be or not: wish and fact were recorded so close together that either may have been first."""
+    """Facts that may have been told or not: wish and fact were recorded so close together that either may have been first."""
     bounced: int = 0
-    """Mails that the mail server refused for good."""
+    """Facts in mails that the mail server refused for good."""
     untold: int = 0
     """Owed, and neither taken nor bounced."""
     uncalled: int = 0
