@@ -102,9 +102,9 @@ class Mails:
     """The mail's lines of the ledger."""
 
     owed: int = 0
-    """Facts that people must have been told by mail, by what they asked the town for; a mail may tell several."""
+    """Facts that people must have been told, by what they asked the town for; a mail may tell several."""
     either: int = 0
-    """Facts that may have been told or not: wish and fact were recorded so close together that either may have been first."""
+    """Facts that may be told or not: wish and fact were recorded so close together that either may have been first."""
     bounced: int = 0
     """Facts in mails that the mail server refused for good."""
     untold: int = 0
