@@ -13,21 +13,24 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from hub.avro.codec import Schemas
 from hub.avro.lock import Locked, key, read
 from hub.avro.parse import BrokenSchema, Version, parse
 from hub.model.connector import Connector, Feed, Manifest
 from hub.model.errors import Rejected
+from hub.model.sink import Sink, SinkManifest
 from hub.pipeline.decode import DECODERS
 from streams.open_data.dataset import BrokenDataset, Dataset, families, not_public
 from streams.open_data.dataset import load as load_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 """Where the packages `connectors`, `streams` and `schemas` lie beside `hub`."""
+
+_M = TypeVar("_M", bound=BaseModel)
 
 
 class BrokenConnector(Exception):
@@ -44,6 +47,12 @@ def connectors() -> Mapping[str, Connector]:
             raise BrokenConnector(f"{manifest}: a product named {connector.product!r} exists; rename the folder")
         found[connector.product] = connector
     return found
+
+
+@cache
+def sinks() -> Mapping[str, Sink]:
+    """Load every sink under `connectors/sinks/`, by product name."""
+    return {path.parent.name: load_sink(path) for path in sorted(ROOT.glob("connectors/sinks/*/connector.toml"))}
 
 
 @cache
@@ -97,14 +106,7 @@ def good_samples(connector: Connector, feed: Feed) -> Iterator[Any]:
 def load(path: Path) -> Connector:
     """Load one connector from its manifest; BrokenConnector when something does not fit."""
     domain, product = path.parent.parent.name, path.parent.name
-    try:
-        manifest = Manifest.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BrokenConnector(f"{path}: not TOML: {error}") from None
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise BrokenConnector(f"{path}: {where}: {problem['msg']}; see docs/reference/manifest.md") from None
+    manifest = _manifest(Manifest, path)
     package = f"connectors.sources.{domain}.{product}"
     models, mappings = import_module(f"{package}.model"), import_module(f"{package}.mapping")
     source = import_module(f"{package}.source")
@@ -125,6 +127,29 @@ def load(path: Path) -> Connector:
         receive=getattr(source, "receive", None),
         dress=getattr(source, "dress", None),
     )
+
+
+def load_sink(path: Path) -> Sink:
+    """Load one sink from its manifest; BrokenConnector when something does not fit."""
+    manifest = _manifest(SinkManifest, path)
+    module = import_module(f"connectors.sinks.{path.parent.name}.sink")
+    return Sink(
+        product=path.parent.name,
+        manifest=manifest,
+        deliver=_named(module, "deliver", path, "sink.py"),
+        receive=getattr(module, "receive", None),
+    )
+
+
+def _manifest(model: type[_M], path: Path) -> _M:
+    try:
+        return model.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BrokenConnector(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise BrokenConnector(f"{path}: {where}: {problem['msg']}; see docs/reference/manifest.md") from None
 
 
 def _named(module: ModuleType, name: str, path: Path, key: str) -> Any:

@@ -19,8 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hub.catalogue import ROOT, datasets
 from hub.model.connector import Connector
+from hub.model.sink import Sink as SinkConnector
 
 PREFIX = "HUB__"
+CLOCK = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
 ROLES = ("intake", "normalise", "identify", "project", "deliver", "web")
 
 
@@ -143,6 +145,31 @@ class Portal(_Section):
     """Id of the city's organisation there."""
 
 
+class Notifications(_Section):
+    """When the city writes to people, and when it does not."""
+
+    quiet_from: str = Field(default="21:00", pattern=CLOCK)
+    """From then on nothing goes out that is not urgent, local time."""
+    quiet_until: str = Field(default="07:00", pattern=CLOCK)
+    """Until then; the same as `quiet_from`: there are no quiet hours."""
+    cap: int = Field(default=10, ge=0)
+    """Notices of one day that reach a person at once; what is more comes with the digest. 0: no cap."""
+    digest_at: str = Field(default="18:00", pattern=CLOCK)
+    """When the daily digest goes out to who asked for it."""
+    working_days: bool = True
+    """Whether reminders that can wait for a working day do."""
+    cut_off: str = Field(default="09:00", pattern=f"{CLOCK}|^$")
+    """Until when a meal can be booked or cancelled; empty: nothing is said about it."""
+    cut_off_days: int = Field(default=0, ge=0)
+    """So many school days before the meal; 0: on the same day."""
+    school_zone: Literal["A", "B", "C"] = "A"
+    """Zone of school holidays."""
+    stop_bounced: bool = True
+    """Whether nothing more goes to an address that its provider calls dead, until its owner names another."""
+    unsubscribe_secret_file: Path | None = None
+    """File with the secret that seals links for ending messages by one click; empty: no such links."""
+
+
 class OpenData(_Section):
     """Open-data files."""
 
@@ -180,13 +207,13 @@ class Workers(_Section):
 class Credential(_Section):
     """How the hub shows who it is at a vendor."""
 
-    kind: Literal["oauth2", "basic", "bearer", "signed_query"]
+    kind: Literal["oauth2", "basic", "bearer", "signed_query", "jwt"]
     """OAuth2 client credentials, a name and a password (HTTP Basic, or the login of what is not HTTP), a fixed token,
-    or Publik's signature of the query."""
+    Publik's signature of the query, or a token that is signed for each request."""
     secret_file: Path
     """File with the secret."""
     client_id: str = ""
-    """Client id, user name, or `orig` of a signed query."""
+    """Client id, user name, `orig` of a signed query, or issuer of a signed token."""
     token_url: str = ""
     """Token endpoint, absolute."""
     scope: str = ""
@@ -199,6 +226,7 @@ class Credential(_Section):
             "basic": ("client_id",),
             "bearer": (),
             "signed_query": ("client_id",),
+            "jwt": ("client_id",),
         }[self.kind]
         missing = [name for name in needed if not getattr(self, name)]
         if missing:
@@ -225,6 +253,27 @@ class Source(_Section):
     """File with the secret that signs incoming calls."""
 
 
+class Sink(_Section):
+    """One connector that takes what the hub has to say, as this city uses it; mail by SMTP is set in `mail`."""
+
+    enabled: bool = True
+    """Whether anything is handed to it."""
+    base_url: str
+    """Where it is."""
+    channels: tuple[str, ...] = ()
+    """Channels of the outbox that it takes; empty: all that its manifest names."""
+    rate_per_second: float | None = Field(default=None, gt=0)
+    """Most messages per second; empty: what the manifest says."""
+    settings: dict[str, str] = Field(default_factory=dict)
+    """What the manifest asks for."""
+    credentials: dict[str, Credential] = Field(default_factory=dict)
+    """Credentials by the manifest's names."""
+    secret_file: Path | None = None
+    """File with the secret that signs what goes out."""
+    receipts_secret_file: Path | None = None
+    """File with the bearer token of its calls to `/receipts/<product>`."""
+
+
 class Settings(_Section):
     """Everything that can be set."""
 
@@ -242,12 +291,16 @@ class Settings(_Section):
     """Metrics and logs."""
     mail: Mail = Mail()
     """Mail server."""
+    notifications: Notifications = Notifications()
+    """Notifications."""
     open_data: OpenData = OpenData()
     """Open data."""
     workers: Workers = Workers()
     """Worker slots."""
     connectors: dict[str, Source] = Field(default_factory=dict)
     """Sources by product."""
+    sinks: dict[str, Sink] = Field(default_factory=dict)
+    """Sinks by product."""
 
 
 class Loaded:
@@ -322,6 +375,70 @@ def check_connectors(loaded: Loaded, connectors: Mapping[str, Connector]) -> lis
             problems.append(f"{key}: no such connector {where}; there are {', '.join(sorted(connectors))}")
         elif source.enabled:
             problems.extend(f"{key}.{problem} {where}" for problem in _misfits(source, connectors[product]))
+    return problems
+
+
+def carriers(settings: Settings, sinks: Mapping[str, SinkConnector]) -> dict[str, list[str]]:
+    """Return which sinks take which channel; more than one is a mistake of the settings."""
+    found: dict[str, list[str]] = {}
+    if settings.mail.host:
+        found["mail"] = ["mail"]
+    for product, sink in settings.sinks.items():
+        if sink.enabled and product in sinks:
+            for channel in sink.channels or sinks[product].manifest.carries:
+                found.setdefault(channel, []).append(product)
+    return found
+
+
+def check_sinks(loaded: Loaded, sinks: Mapping[str, SinkConnector]) -> list[str]:
+    """Return what does not fit between the settings of sinks and their manifests, one line each."""
+    problems = []
+    for product, sink in loaded.settings.sinks.items():
+        key = f"sinks.{product}"
+        where = f"(set in {_origin(key, loaded.origins)})"
+        if product == "mail":
+            problems.append(f"{key}: is set in the section mail {where}; move it there")
+        elif product not in sinks:
+            problems.append(f"{key}: no such sink {where}; there are {', '.join(sorted(sinks))}")
+        elif sink.enabled:
+            problems.extend(f"{key}.{problem} {where}" for problem in _sink_misfits(sink, sinks[product]))
+    for channel, products in carriers(loaded.settings, sinks).items():
+        if len(products) > 1:
+            problems.append(
+                f"channel {channel}: is taken by {' and '.join(products)}; "
+                "name the channels of each in sinks.*.channels, or leave mail.host empty"
+            )
+    return problems
+
+
+def _sink_misfits(sink: Sink, connector: SinkConnector) -> list[str]:
+    manifest = connector.manifest
+    problems = [
+        f"channels: {channel} is none of its own; write some of {', '.join(manifest.carries)}"
+        for channel in sink.channels
+        if channel not in manifest.carries
+    ]
+    problems += [
+        f"settings.{name}: no such setting; see docs/reference/connectors.md"
+        for name in sorted(sink.settings.keys() - manifest.settings.keys())
+    ]
+    problems += [
+        f"settings.{name}: is missing; add it: {text[:1].lower()}{text[1:]}"
+        for name, text in manifest.settings.items()
+        if name not in sink.settings and not text.startswith("optional: ")
+    ]
+    for name, kind in manifest.credentials.items():
+        if kind == "hmac":
+            if sink.secret_file is None:
+                problems.append("secret_file: is missing, and nothing could be signed; add it")
+        elif name in sink.credentials and sink.credentials[name].kind != kind:
+            problems.append(f"credentials.{name}.kind: must be {kind!r}; write that")
+        elif name == "default" and name not in sink.credentials:
+            problems.append(f"credentials.{name}: is missing; add it, of kind {kind!r}")
+    problems += [
+        f"credentials.{name}: no such credential; see docs/reference/connectors.md"
+        for name in sorted(sink.credentials.keys() - manifest.credentials.keys())
+    ]
     return problems
 
 

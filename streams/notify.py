@@ -1,24 +1,33 @@
-"""Who is told about an event, and in which words: a pure decision, one row per person and fact.
+"""Who is told about an event, when, and in which words: pure decisions, rules as data.
 
 A row's id comes from the event's id, the citizen and the channel, so that no restart and no replay
 can tell a fact twice.  Rules.  Only what is opted in to; only what was read lately (a rebuild from
-the topics tells nobody again); nothing of a replay.
+the topics tells nobody again); nothing of a replay; nothing by a channel that was stopped.  Facts of one
+kind that are known at once are one message to one person.  What is not urgent waits for the end of quiet
+hours, for the daily digest of who asked for it, or, beyond the day's cap, for the digest too.  What has
+waited is decided again when it is due, by the wishes of then; what is of no use any more expires.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid5
 
+from hub.calendar import CITY, cut_off, is_working_day
 from hub.locale import day_words
+from hub.model.notice import EVERYTHING, Again, Concerned, Notice, Recipient, Urgency, Waiting
 
 NOTICE_IDS = UUID("0b1d5b52-52f0-5b7e-8a51-6a1f0e6a9d10")
 """Namespace of notice ids; changing it would tell everybody everything again."""
 
 FRESH = timedelta(hours=24)
 """News that was read longer ago is no news."""
+
+DIGEST = "digest"
+"""Template of a daily digest."""
 
 
 class Told(Protocol):
@@ -49,44 +58,55 @@ class Told(Protocol):
         """Whether it is told again by a replay."""
 
 
-class Recipient(NamedTuple):
-    """A citizen with an open link to the subject, or with an interest in one of the lines."""
-
-    citizen: str
-    email: str | None
-    topics: frozenset[str]
-
-
-class Notice(NamedTuple):
-    """A row of the outbox."""
-
-    id: str
-    channel: str
-    topic: str
-    citizen: str
-    template: str
-    address: str
-    values: Mapping[str, str]
-
-
 class Rule(NamedTuple):
-    """Which topic a kind of event belongs to, and the template that tells it."""
+    """How a kind of event is told."""
 
     topic: str
+    """What one asks for to be told."""
     template: str
+    urgency: Urgency = Urgency.NORMAL
+    useful: timedelta = timedelta(days=3)
+    """How long after its reading it is of use; not less than `FRESH`."""
+    together: bool = False
+    """Whether facts of this kind that are known at once are one message to one person."""
+    cut_off: str | None = None
+    """Field with the day that can still be changed until the city's cut-off: the message says so until then."""
+    working_days: bool = False
+    """Whether it can wait for a day on which somebody answers the telephone."""
 
 
 RULES: Mapping[str, Rule] = {
-    "hub.school_catering.MealBooked": Rule("canteen", "meal_booked"),
-    "hub.school_catering.MealCancelled": Rule("canteen", "meal_cancelled"),
-    "hub.school_catering.AbsenceRecorded": Rule("canteen", "absence_recorded"),
-    "hub.library.LoanOverdue": Rule("library", "loan_overdue"),
-    "hub.library.HoldReady": Rule("library", "hold_ready"),
-    "hub.civil_registry.RecordRequested": Rule("requests", "record_requested"),
-    "hub.civil_registry.RequestStatusChanged": Rule("requests", "request_status_changed"),
-    "hub.transport.DisruptionPublished": Rule("disruptions", "disruption_published"),
+    "hub.school_catering.MealBooked": Rule("canteen", "meal_booked", together=True, cut_off="meal_date"),
+    "hub.school_catering.MealCancelled": Rule("canteen", "meal_cancelled", together=True),
+    "hub.school_catering.AbsenceRecorded": Rule("canteen", "absence_recorded", Urgency.URGENT, FRESH, together=True),
+    "hub.library.LoanOverdue": Rule(
+        "library", "loan_overdue", Urgency.BULK, timedelta(days=7), together=True, working_days=True
+    ),
+    "hub.library.HoldReady": Rule("library", "hold_ready", together=True),
+    "hub.civil_registry.RecordRequested": Rule("requests", "record_requested", useful=timedelta(days=30)),
+    "hub.civil_registry.RequestStatusChanged": Rule("requests", "request_status_changed", useful=timedelta(days=30)),
+    "hub.transport.DisruptionPublished": Rule("disruptions", "disruption_published", Urgency.BULK, FRESH),
 }
 """Kinds of events that are told; any other is only shown."""
+
+
+class Manners(NamedTuple):
+    """When the city writes to people, and when it does not."""
+
+    quiet_from: time
+    quiet_until: time
+    """The same moment twice: there are no quiet hours."""
+    cap: int
+    """Notices of one day that reach a person at once; 0: no cap."""
+    digest_at: time
+    working_days: bool
+    """Whether what can wait for a working day does."""
+    cut_off: time | None
+    """Until when a day at school can be changed; None: nothing is said about it."""
+    cut_off_days: int
+    """So many school days before."""
+    school_zone: str
+
 
 _STATUS = {
     "RECEIVED": "bien reçue",
@@ -100,25 +120,157 @@ _RECORD = {"BIRTH": "acte de naissance", "MARRIAGE": "acte de mariage", "DEATH":
 _ACTIVITY = {"LUNCH": "déjeuner", "MORNING_CARE": "accueil du matin", "EVENING_CARE": "accueil du soir"}
 
 
-def decide(event: Told, recipients: Iterable[Recipient], now: datetime) -> tuple[Notice, ...]:
-    """Return one notice per recipient who asked for it."""
-    rule = RULES.get(event.type)
-    if rule is None or event.replay or now.timestamp() - event.read_at / 1000 > FRESH.total_seconds():
-        return ()
-    values = _values(event.payload)
-    return tuple(
-        Notice(
-            id=str(uuid5(NOTICE_IDS, f"{event.id}\x1f{recipient.citizen}\x1fmail")),
-            channel="mail",
-            topic=rule.topic,
-            citizen=recipient.citizen,
-            template=rule.template,
-            address=recipient.email,
-            values=values,
-        )
-        for recipient in recipients
-        if recipient.email and rule.topic in recipient.topics
+def decide(concerned: Concerned, now: datetime, manners: Manners) -> tuple[Notice, ...]:
+    """Return the notices about events that became known at once, each with its moment."""
+    gathered: dict[tuple[str, ...], list[tuple[Told, Rule, Recipient]]] = defaultdict(list)
+    for event, recipients in concerned:
+        rule = RULES.get(event.type)
+        if rule is None or event.replay or now.timestamp() - event.read_at / 1000 > FRESH.total_seconds():
+            continue
+        for recipient in recipients:
+            if rule.topic in recipient.topics and _reached(recipient, rule.topic) is not None:
+                gathered[recipient.citizen, event.type, "" if rule.together else event.id].append(
+                    (event, rule, recipient)
+                )
+    told: Counter[str] = Counter()
+    notices = []
+    for found in gathered.values():
+        event, rule, recipient = found[0]
+        facts = [_fact(each, rule, now, manners) for each, _, _ in found]
+        notice = _notice(found[0], facts, recipient.told + told[recipient.citizen], now, manners)
+        told[recipient.citizen] += 1
+        notices.append(notice)
+    return tuple(notices)
+
+
+def again(
+    waiting: Sequence[Waiting], recipients: Mapping[str, Recipient], now: datetime, manners: Manners
+) -> tuple[Again, ...]:
+    """Decide notices again that are due, by what their citizens wish now."""
+    moment = _milliseconds(now)
+    decided = []
+    digests: dict[tuple[str, str], list[tuple[Waiting, str]]] = defaultdict(list)
+    for row in waiting:
+        recipient = recipients.get(row.citizen)
+        reached = _reached(recipient, row.topic) if recipient is not None else None
+        if recipient is None or reached is None or not row.concerned or row.topic not in recipient.topics:
+            decided.append(Again(row.id, "unwanted"))
+        elif row.until <= moment:
+            decided.append(Again(row.id, "expired"))
+        elif row.urgency is not Urgency.URGENT and (ends := _quiet_until(now, manners)) is not None:
+            decided.append(Again(row.id, "waiting", _milliseconds(ends)))
+        elif row.digest:
+            digests[row.citizen, reached[0]].append((row, reached[1]))
+        else:
+            channel, address = reached
+            decided.append(Again(row.id, "pending", None, channel, {**row.payload, "address": address}))
+    for (_, channel), rows in digests.items():
+        first, address = rows[0]
+        parts = [{name: part for name, part in row.payload.items() if name != "address"} for row, _ in rows]
+        payload = {"address": address, "template": DIGEST, "values": {}, "parts": parts}
+        decided.append(Again(first.id, "pending", None, channel, payload if len(rows) > 1 else
+                             {**first.payload, "address": address}))  # fmt: skip
+        decided.extend(Again(row.id, "folded", code=first.id) for row, _ in rows[1:])
+    return tuple(decided)
+
+
+def _reached(recipient: Recipient, topic: str) -> tuple[str, str] | None:
+    """Return the channel by which somebody may be told about a topic, the preferred one first, and the address."""
+    addresses = {"mail": recipient.email, "sms": recipient.phone, "app": recipient.citizen}
+    for channel in dict.fromkeys((recipient.channel, "mail")):
+        address = addresses.get(channel)
+        if address and not recipient.stopped & {
+            (where, what) for where in (channel, EVERYTHING) for what in (topic, EVERYTHING)
+        }:
+            return channel, address
+    return None
+
+
+def _notice(
+    one: tuple[Told, Rule, Recipient],
+    facts: Sequence[tuple[dict[str, str], datetime]],
+    told: int,
+    now: datetime,
+    manners: Manners,
+) -> Notice:
+    event, rule, recipient = one
+    channel, address = _reached(recipient, rule.topic) or ("", "")
+    until = min(ends for _, ends in facts)
+    payload: dict[str, Any] = {"address": address, "template": rule.template, "values": facts[0][0]}
+    if len(facts) > 1:
+        payload["more"] = [values for values, _ in facts[1:]]
+    due, digest = _due(rule, recipient, told, until, now, manners)
+    return Notice(
+        # Of the channel that was first: a row is one fact and one person, whichever way it goes in the end.
+        id=str(uuid5(NOTICE_IDS, f"{event.id}\x1f{recipient.citizen}\x1f{channel}")),
+        channel=channel,
+        topic=rule.topic,
+        citizen=recipient.citizen,
+        event_id=event.id,
+        subject=event.subject,
+        payload=payload,
+        urgency=rule.urgency,
+        until=_milliseconds(until),
+        due_at=_milliseconds(due) if due is not None else None,
+        digest=digest,
     )
+
+
+def _due(
+    rule: Rule, recipient: Recipient, told: int, until: datetime, now: datetime, manners: Manners
+) -> tuple[datetime | None, bool]:
+    """Return when a notice is decided again, None for at once, and whether it belongs to the digest then."""
+    if rule.urgency is Urgency.URGENT:
+        return None, False
+    quiet = _quiet_until(now, manners)
+    if recipient.digest or (manners.cap and told >= manners.cap):
+        digest = _next(now, manners.digest_at)
+        if digest < until:
+            return digest, True
+        # Told in the digest it would come too late to be of use.
+        return quiet, False
+    local = now.astimezone(CITY)
+    if rule.working_days and manners.working_days and not is_working_day(local.date()):
+        day = local.date()
+        while not is_working_day(day):
+            day += timedelta(days=1)
+        opens = datetime.combine(day, manners.quiet_until, CITY)
+        if opens < until:
+            return opens, False
+    return quiet, False
+
+
+def _quiet_until(now: datetime, manners: Manners) -> datetime | None:
+    """Return when the quiet hours end that it is in, if it is in some."""
+    local = now.astimezone(CITY).time()
+    start, end = manners.quiet_from, manners.quiet_until
+    quiet = start <= local < end if start <= end else local >= start or local < end
+    return _next(now, end) if quiet else None
+
+
+def _next(now: datetime, at: time) -> datetime:
+    """Return the next time that a clock in the city shows `at`."""
+    local = now.astimezone(CITY)
+    today = datetime.combine(local.date(), at, CITY)
+    # Compared in UTC: twice a year a local day has not 24 hours.
+    return today if today.astimezone(UTC) > now else datetime.combine(local.date() + timedelta(days=1), at, CITY)
+
+
+def _fact(event: Told, rule: Rule, now: datetime, manners: Manners) -> tuple[dict[str, str], datetime]:
+    """Return a fact in words, and until when saying it is of use."""
+    values = _values(event.payload)
+    ends = datetime.fromtimestamp(event.read_at / 1000, UTC) + rule.useful
+    day = getattr(event.payload, rule.cut_off, None) if rule.cut_off is not None else None
+    if isinstance(day, date) and manners.cut_off is not None:
+        closes = cut_off(day, manners.cut_off, manners.cut_off_days, manners.school_zone)
+        if closes.astimezone(UTC) > now:
+            values["cancel_until"] = f"{day_words(closes.date())} à {closes:%H:%M}"
+            ends = min(ends, closes.astimezone(UTC))
+    return values, ends
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def _values(payload: Any) -> dict[str, str]:

@@ -9,7 +9,7 @@ import click
 
 from hub import catalogue
 from hub.cli.main import Environment
-from hub.config import check_connectors, check_files, leaves
+from hub.config import check_connectors, check_files, check_sinks, leaves
 
 
 @click.group("config")
@@ -40,7 +40,11 @@ def show(environment: Environment, origin: bool, as_json: bool) -> None:
 def check(environment: Environment, as_json: bool) -> None:
     """Check values, what connectors need, and the files that are named; exit code 1 when something is wrong."""
     loaded = environment.load()
-    problems = [*check_connectors(loaded, catalogue.connectors()), *check_files(loaded.settings)]
+    problems = [
+        *check_connectors(loaded, catalogue.connectors()),
+        *check_sinks(loaded, catalogue.sinks()),
+        *check_files(loaded.settings),
+    ]
     if as_json:
         click.echo(json.dumps(problems))
     else:

@@ -27,6 +27,7 @@ from hub.cli.main import main
 from hub.config import PREFIX, Kafka, Settings
 from hub.model.connector import Connector, FeedManifest, Manifest, OnReject, Stability
 from hub.model.errors import Code, Rejected, Stage
+from hub.model.sink import Repeats, Sink, SinkManifest
 from hub.roles.runtime import topic_plan
 from hub.telemetry import Telemetry, events, telemetry
 from hub.testing.samples import samples
@@ -42,6 +43,11 @@ AUDIENCES = {
     "command": "a request, which the hub runs",
     "result": "what the hub decided",
     "control": "a mark of the hub's own, which services may pass over",
+}
+REPEATS = {
+    Repeats.ASKED: "the provider is asked first whether it has the message: exactly once",
+    Repeats.SAME_ID: "the message is sent again under the same id: at least once",
+    Repeats.ONCE: "the message is not sent again, and told to be `unsure`: at most once",
 }
 _ADR_TITLE = re.compile(r"# (\d+)\. (\S.*)")
 _ADR_STATUS = re.compile(r"Status: (proposed|accepted|deprecated|superseded by \d{4})")
@@ -141,7 +147,7 @@ def _settings(model: type[BaseModel], at: tuple[str, ...]) -> Iterator[str]:
             variable = PREFIX + "__".join(part.upper() for part in here)
             rows.append((f"`{'.'.join(here)}`", *_field(field), f"`{variable}`"))
         elif get_origin(field.annotation) is dict:
-            below.append((inner, (*here, "<product>" if name == "connectors" else "<name>")))
+            below.append((inner, (*here, "<product>" if name in ("connectors", "sinks") else "<name>")))
         else:
             below.append((inner, here))
     if at:
@@ -204,6 +210,33 @@ def _connectors() -> Iterator[str]:
     yield "One folder each, below `connectors/sources/`; what a manifest may say is in [manifest.md](manifest.md)."
     for connector in catalogue.connectors().values():
         yield from _connector(connector)
+    yield "## Sinks"
+    yield "What the hub writes to, one folder each, below `connectors/sinks/`."
+    for sink in catalogue.sinks().values():
+        yield from _sink(sink)
+
+
+def _sink(sink: Sink) -> Iterator[str]:
+    manifest = sink.manifest
+    yield f"### `{sink.product}`, as a sink"
+    yield f"{manifest.summary}."
+    rate = manifest.rate_per_second
+    yield _table(
+        ("", ""),
+        [
+            ("vendor", manifest.vendor),
+            ("owner", manifest.owner),
+            ("stability", str(manifest.stability)),
+            ("channels", ", ".join(f"`{channel}`" for channel in manifest.carries)),
+            ("after a crash", REPEATS[manifest.repeats]),
+            ("most messages per second", f"{rate:g}" if rate is not None else "as many as it takes"),
+            ("says later what became of a message", "yes" if sink.receive is not None else "no"),
+            *((f"setting `{name}`", text) for name, text in manifest.settings.items()),
+            *((f"credential `{name}`", kind) for name, kind in manifest.credentials.items()),
+        ],
+    )
+    if manifest.documentation:
+        yield f"```text\n{manifest.documentation.strip()}\n```"
 
 
 def _connector(connector: Connector) -> Iterator[str]:
@@ -256,6 +289,8 @@ def _manifest() -> Iterator[str]:
     docs = _attribute_docs(OnReject)
     yield _table(("`on_reject`", ""), [(f"`{word}`", docs.get(word.name, "")) for word in OnReject])
     yield f"`stability`: {', '.join(f'`{word}`' for word in Stability)}"
+    yield "## A sink"
+    yield _fields(SinkManifest)
 
 
 def _metrics() -> Iterator[str]:

@@ -116,7 +116,7 @@ def show(ledger: Ledger, console: Console) -> None:
     console.print(table)
     mails = ledger.mails
     console.print(
-        f"mail: {mails.owed} owed by the town's reckoning"
+        f"mail: {mails.owed} facts owed by the town's reckoning"
         + (f" and {mails.either} perhaps" if mails.either else "")
         + f"; {mails.due} due = {mails.sent} sent + {mails.refused} refused + {mails.waiting} waiting; "
         f"{mails.taken} taken by the mail server; difference {_coloured(mails.difference)}"

@@ -30,7 +30,7 @@ from hub.pipeline.parking import Held
 from hub.pipeline.rehearse import Rehearsal, refusal, rehearse
 from hub.pipeline.shelf import Kept
 from hub.roles.database import store_url
-from hub.roles.project import CityPolicy
+from hub.roles.policy import CityPolicy
 from hub.roles.runtime import ENVIRONMENT, topic_plan
 from hub.store import Refused, Store
 
@@ -169,7 +169,9 @@ def _preview(desk: Desk, rehearsal: Rehearsal, *, notify: bool) -> dict[str, Any
     known: int | None = None
     store = Store(store_url(desk.settings))
     try:
-        reach = store.reach([to_store(event) for event in rehearsal.events], CityPolicy(), datetime.now(UTC))
+        reach = store.reach(
+            [to_store(event) for event in rehearsal.events], CityPolicy(desk.settings.notifications), datetime.now(UTC)
+        )
         residents, known = len(reach.residents), len(reach.known)
         notices = reach.notices if notify else 0
     except (Transient, Refused):

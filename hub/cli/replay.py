@@ -26,7 +26,7 @@ from hub.model.event import Event
 from hub.pipeline.replay import Again
 from hub.pipeline.shelf import Shelf
 from hub.roles.database import store_url
-from hub.roles.project import CityPolicy
+from hub.roles.policy import CityPolicy
 from hub.roles.runtime import ENVIRONMENT, topic_plan
 from hub.store import Refused, Store
 
@@ -149,7 +149,9 @@ def _radius(bench: Workbench, connector: Connector, first: dict[int, int], setti
             found.records += again.records
             found.events += told
             found.rejected.update(str(code) for code in again.rejected.values())
-        reach = store.reach([to_store(event) for event in found.events], CityPolicy(), datetime.now(UTC))
+        reach = store.reach(
+            [to_store(event) for event in found.events], CityPolicy(settings.notifications), datetime.now(UTC)
+        )
         found.residents = len(reach.residents)
     except Transient as error:
         click.echo(f"hub replay: {error.reason}; is the database of store.url there?", err=True)

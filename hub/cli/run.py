@@ -10,7 +10,7 @@ import click
 
 from hub import catalogue
 from hub.cli.main import Environment
-from hub.config import ROLES, check_connectors, check_files
+from hub.config import ROLES, check_connectors, check_files, check_sinks
 from hub.roles.supervisor import supervise
 
 
@@ -30,6 +30,7 @@ def command(environment: Environment, roles: tuple[str, ...], logs: Path | None)
     loaded = environment.load()
     for code, problems in (
         (2, check_connectors(loaded, catalogue.connectors())),
+        (2, check_sinks(loaded, catalogue.sinks())),
         (3, check_files(loaded.settings)),
     ):
         if problems:

@@ -6,24 +6,17 @@ and the row's mark repeats a message that mailboxes recognise as the same one.
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
-from collections.abc import Mapping
 from email.message import EmailMessage
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from hub.model.errors import Transient
+from hub.model.sink import Message, Reply
 
-
-class Refused(Exception):
-    """The server will never take this message; `code` is its SMTP status."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
+_ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
 
 
 class Server(NamedTuple):
@@ -37,51 +30,45 @@ class Server(NamedTuple):
     starttls: bool = False
 
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("hub.delivery"),
-    undefined=StrictUndefined,
-    autoescape=False,  # noqa: S701 - plain text
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+def compose(server: Server, message: Message) -> EmailMessage:
+    """Write a message as mail, under an id that is the same at every try."""
+    mail = EmailMessage()
+    mail["From"] = server.sender
+    mail["To"] = message.address
+    mail["Subject"] = message.subject
+    mail["Message-ID"] = f"<{message.id}@{server.sender.rpartition('@')[2].rstrip('>')}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    if message.unsubscribe is not None:
+        mail["List-Unsubscribe"] = f"<{message.unsubscribe}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    mail.set_content(message.text)
+    return mail
 
 
-def compose(row_id: str, sender: str, address: str, template: str, values: Mapping[str, str]) -> EmailMessage:
-    """Write a message from its template: the first line is the subject."""
-    text = _TEMPLATES.get_template(f"{template}.txt").render(values)
-    subject, _, body = text.partition("\n")
-    message = EmailMessage()
-    message["From"] = sender
-    message["To"] = address
-    # A value of a vendor must not be able to start a header of its own.
-    message["Subject"] = " ".join(subject.split())
-    message["Message-ID"] = f"<{row_id}@{sender.rpartition('@')[2].rstrip('>')}>"
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(body.strip() + "\n")
-    return message
-
-
-def send(server: Server, message: EmailMessage) -> None:
-    """Hand one message over; raise `Refused` for ever, `Transient` for now."""
+def send(server: Server, message: Message) -> Reply:
+    """Hand one message over and return the answer to it; raise `Transient` when the server does not answer."""
     try:
         with smtplib.SMTP(server.host, server.port, timeout=20) as connection:
             if server.starttls:
                 connection.starttls(context=ssl.create_default_context())
             if server.username is not None and server.password_file is not None:
                 connection.login(server.username, server.password_file.read_text("utf-8").strip())
-            connection.send_message(message)
+            connection.send_message(compose(server, message))
     except smtplib.SMTPAuthenticationError:
         raise Transient("the mail server refuses the password") from None
     except smtplib.SMTPRecipientsRefused as error:
-        code = next(iter(error.recipients.values()))[0]
-        _judge(code)
+        return _reply(*next(iter(error.recipients.values())))
     except smtplib.SMTPResponseException as error:
-        _judge(error.smtp_code)
+        return _reply(error.smtp_code, error.smtp_error)
     except (smtplib.SMTPException, OSError) as error:
         raise Transient(type(error).__name__) from None
+    return Reply(250)
 
 
-def _judge(code: int) -> None:
-    if 500 <= code < 600:
-        raise Refused(f"smtp_{code}") from None
-    raise Transient(f"status {code}") from None
+def _reply(status: int, words: bytes | str) -> Reply:
+    text = words.decode("ascii", "replace") if isinstance(words, bytes) else words
+    found = _ENHANCED.match(text.lstrip())
+    # A server that hangs up is told with -1: it was not an answer to the message.
+    if not 200 <= status < 600:
+        raise Transient(f"status {status}")
+    return Reply(status, found[0] if found else "")

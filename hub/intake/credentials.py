@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import secrets
 import time
 from collections.abc import Generator
@@ -116,6 +117,27 @@ class SignedQuery(httpx.Auth):
         signature = urlencode({"signature": base64.b64encode(digest)})
         request.url = request.url.copy_with(query=f"{query}&{signature}".encode())
         yield request
+
+
+class SignedToken(httpx.Auth):
+    """A JSON Web Token that is signed for each request (HS256): issuer and moment, nothing else."""
+
+    def __init__(self, issuer: str, secret_file: Path) -> None:
+        """Read the file at each request."""
+        self._issuer = issuer
+        self._secret_file = secret_file
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request with the header."""
+        claims = {"iss": self._issuer, "iat": int(time.time())}
+        said = b".".join(_base64(json.dumps(part).encode()) for part in ({"typ": "JWT", "alg": "HS256"}, claims))
+        signature = _base64(hmac.digest(_secret(self._secret_file).encode(), said, "sha256"))
+        request.headers["Authorization"] = f"Bearer {(said + b'.' + signature).decode()}"
+        yield request
+
+
+def _base64(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def _secret(path: Path) -> str:

@@ -12,9 +12,9 @@ from uuid import uuid4
 import httpx
 
 from hub import __version__
-from hub.config import Credential, Settings, Source
+from hub.config import Credential, Settings, Sink, Source
 from hub.intake.blobs import Blobs
-from hub.intake.credentials import Basic, Bearer, ClientCredentials, SignedQuery
+from hub.intake.credentials import Basic, Bearer, ClientCredentials, SignedQuery, SignedToken
 from hub.intake.driver import Vendor
 from hub.intake.poller import Poller
 from hub.kafka.leases import Leases
@@ -151,8 +151,8 @@ class _Housekeeping:
         Failed(name, error).emit(self._runtime.telemetry)
 
 
-def credentials(source: Source) -> dict[str, httpx.Auth]:
-    """Make httpx authentication of a source's credentials."""
+def credentials(source: Source | Sink) -> dict[str, httpx.Auth]:
+    """Make httpx authentication of a connector's credentials."""
     return {name: _auth(credential) for name, credential in source.credentials.items()}
 
 
@@ -168,6 +168,8 @@ def _auth(credential: Credential) -> httpx.Auth:
             return Bearer(credential.secret_file)
         case "signed_query":
             return SignedQuery(credential.client_id, credential.secret_file)
+        case "jwt":
+            return SignedToken(credential.client_id, credential.secret_file)
 
 
 def run(settings: Settings) -> None:

@@ -45,9 +45,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
+from hub.model.notice import Concerned, Notice, Recipient
 from hub.model.record import Seq
 from hub.store import tables as t
+from hub.store.notices import CHANNELS, OPEN, Notices
 from hub.store.open_data import OpenDataTables
+from hub.store.requests import Requests
 
 CITY = ZoneInfo("Europe/Paris")
 OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
@@ -163,10 +166,8 @@ class Unmatched(NamedTuple):
 class Policy(Protocol):
     """What the city does with an event, decided outside."""
 
-    def notices(
-        self, event: StoredEvent, recipients: Sequence[tuple[str, str | None, frozenset[str]]], now: datetime
-    ) -> Iterable[tuple[str, str, str, Mapping[str, Any]]]:
-        """Return (id, topic, citizen, payload) of mails; recipients are (citizen, email, topics)."""
+    def notices(self, concerned: Concerned, now: datetime) -> Iterable[Notice]:
+        """Return the notices about events that became known at once."""
         ...
 
     def fact(self, event: StoredEvent) -> tuple[str, str, str, str] | None:
@@ -174,7 +175,7 @@ class Policy(Protocol):
         ...
 
 
-class Store(OpenDataTables):
+class Store(Notices, Requests, OpenDataTables):
     """One database; safe for threads."""
 
     def __init__(self, url: str) -> None:
@@ -305,7 +306,7 @@ class Store(OpenDataTables):
         for start in range(0, len(gone), _CHUNK):
             chunk = gone[start : start + _CHUNK]
             connection.execute(delete(t.facts).where(t.facts.c.event_id.in_(chunk)))
-            connection.execute(delete(t.outbox).where(t.outbox.c.event_id.in_(chunk), t.outbox.c.state == "pending"))
+            connection.execute(delete(t.outbox).where(t.outbox.c.event_id.in_(chunk), t.outbox.c.state.in_(OPEN)))
             connection.execute(delete(t.entries).where(t.entries.c.event_id.in_(chunk)))
         return len(gone)
 
@@ -610,6 +611,9 @@ class Store(OpenDataTables):
             "email": payload.email,
             "topics": json.dumps(sorted(payload.topics)),
             "language": payload.language,
+            "phone": payload.phone,
+            "channel": CHANNELS.get(str(payload.channel), "mail"),
+            "digest": payload.digest,
             "seq_epoch": item.seq.epoch,
             "seq_offset": item.seq.offset,
         }
@@ -618,6 +622,7 @@ class Store(OpenDataTables):
             .values(citizen=payload.citizen, **values)
             .on_conflict_do_update(index_elements=["citizen"], set_=values)
         )
+        self._lift(connection, payload.citizen, item.time, [payload.email, payload.phone])
         connection.execute(delete(t.interest).where(t.interest.c.citizen == payload.citizen))
         lines = sorted(set(payload.lines))
         if lines:
@@ -626,23 +631,24 @@ class Store(OpenDataTables):
     def _notify(
         self, connection: Connection, fresh: Sequence[StoredEvent], policy: Policy, now: datetime, applied: Applied
     ) -> None:
-        for item, _, recipients in self._concerned(connection, fresh, now):
-            for row_id, topic, citizen, payload in policy.notices(item, recipients, now):
-                applied.notices += self._post(
-                    connection,
-                    row_id,
-                    channel="mail",
-                    topic=topic,
-                    citizen=citizen,
-                    subject=item.subject,
-                    event_id=item.id,
-                    payload=payload,
-                    moment=int(now.timestamp() * 1000),
-                )
+        concerned = [(item, recipients) for item, _, recipients in self._concerned(connection, fresh, now)]
+        for notice in policy.notices(concerned, now):
+            applied.notices += self._post(
+                connection,
+                notice.id,
+                channel=notice.channel,
+                topic=notice.topic,
+                citizen=notice.citizen,
+                subject=notice.subject,
+                event_id=notice.event_id,
+                payload=notice.payload,
+                moment=int(now.timestamp() * 1000),
+                **self._lane(notice),
+            )
 
     def _concerned(
         self, connection: Connection, events: Sequence[StoredEvent], now: datetime
-    ) -> Iterator[tuple[StoredEvent, list[str], list[tuple[str, str | None, frozenset[str]]]]]:
+    ) -> Iterator[tuple[StoredEvent, list[str], list[Recipient]]]:
         """Yield each event with the citizens whom it concerns, and with the wishes of those who have some."""
         if not events:
             return
@@ -663,17 +669,7 @@ class Store(OpenDataTables):
         for line, citizen in self._in(connection, t.interest.c.line, lines, t.interest.c.line, t.interest.c.citizen):
             by_line.setdefault(line, []).append(citizen)
         citizens = sorted({c for found in (*by_subject.values(), *by_line.values()) for c in found})
-        wishes = {
-            citizen: (citizen, email, frozenset(json.loads(topics)))
-            for citizen, email, topics in self._in(
-                connection,
-                t.preferences.c.citizen,
-                citizens,
-                t.preferences.c.citizen,
-                t.preferences.c.email,
-                t.preferences.c.topics,
-            )
-        }
+        wishes = self._recipients(connection, citizens, now)
         for item in events:
             if item.audience == "person":
                 concerned = sorted(by_subject.get(item.subject, []))
@@ -687,12 +683,12 @@ class Store(OpenDataTables):
             known = {name for (name,) in self._in(connection, t.entries.c.event_id, [e.id for e in events],
                                                   t.entries.c.event_id)}  # fmt: skip
             residents: set[str] = set()
-            notices = 0
+            unknown = []
             for item, concerned, recipients in self._concerned(connection, events, now):
                 residents.update(concerned)
                 if item.id not in known:
-                    notices += len(list(policy.notices(item, recipients, now)))
-            return Reach(known, residents, notices)
+                    unknown.append((item, recipients))
+            return Reach(known, residents, len(list(policy.notices(unknown, now))))
 
     def _post(
         self,
@@ -706,6 +702,7 @@ class Store(OpenDataTables):
         event_id: str,
         payload: Mapping[str, Any],
         moment: int,
+        **lane: Any,
     ) -> int:
         position = (connection.execute(select(func.max(t.outbox.c.position))).scalar() or 0) + 1
         written = connection.execute(
@@ -719,10 +716,10 @@ class Store(OpenDataTables):
                 subject=subject,
                 event_id=event_id,
                 payload=json.dumps(payload, ensure_ascii=False),
-                state="pending",
                 attempts=0,
                 next_at=moment,
                 created_at=moment,
+                **{"state": "pending", **lane},
             )
             .on_conflict_do_nothing(),
             execution_options=_COUNTED,
@@ -1052,7 +1049,7 @@ class Store(OpenDataTables):
             # What was mailed is forgotten; that it was mailed stays, so that it is not mailed again.
             connection.execute(
                 update(t.outbox)
-                .where(t.outbox.c.channel == "mail", t.outbox.c.done_at < limit, t.outbox.c.payload != "{}")
+                .where(t.outbox.c.channel != "identity", t.outbox.c.done_at < limit, t.outbox.c.payload != "{}")
                 .values(payload="{}", citizen=None)
             )
             return int(gone.rowcount)
@@ -1081,7 +1078,7 @@ class Store(OpenDataTables):
                 if connection.execute(others.limit(1)).first() is None:
                     mine = and_(t.entries.c.subject == subject, t.entries.c.audience == "person")
                     entries += connection.execute(delete(t.entries).where(mine)).rowcount
-            for table in (t.preferences, t.interest, t.logins, t.sessions, t.proposals):
+            for table in (t.preferences, t.stopped, t.interest, t.logins, t.sessions, t.proposals):
                 connection.execute(delete(table).where(table.c.citizen == citizen))
             connection.execute(
                 update(t.commands)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -121,6 +122,20 @@ preferences = Table(
     Column("language", String(8), nullable=False),
     Column("seq_epoch", Integer, nullable=False),
     Column("seq_offset", BigInteger, nullable=False),
+    Column("phone", String(20)),
+    Column("channel", String(10), nullable=False, server_default="mail"),
+    Column("digest", Boolean, nullable=False, server_default=false()),
+)
+
+stopped = Table(
+    "stopped",
+    metadata,
+    Column("citizen", String(36), primary_key=True),
+    Column("channel", String(10), primary_key=True),
+    Column("topic", String(40), primary_key=True),
+    Column("reason", String(20), nullable=False),
+    Column("address_hash", String(64)),
+    Column("at", BigInteger, nullable=False),
 )
 
 interest = Table(
@@ -148,7 +163,15 @@ outbox = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("done_at", BigInteger),
     Column("code", String(40)),
+    Column("urgency", String(10), nullable=False, server_default="normal"),
+    Column("until", BigInteger),
+    Column("due_at", BigInteger),
+    Column("digest", Boolean, nullable=False, server_default=false()),
+    Column("begun_at", BigInteger),
     Index("outbox_due", "channel", "state", "position"),
+    Index("outbox_lanes", "channel", "state", "urgency", "position"),
+    Index("outbox_waiting", "state", "due_at"),
+    Index("outbox_by_citizen", "citizen", "created_at"),
 )
 
 replays = Table(

@@ -11,7 +11,7 @@ from hub.model.decision import Decision, Deliver, Quarantine
 from hub.model.errors import Code
 from hub.pipeline.drift import Change
 from hub.pipeline.parking import Report
-from hub.telemetry.telemetry import Telemetry, describe
+from hub.telemetry.telemetry import CHANNELS, STATES, Telemetry, describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,14 +406,39 @@ class OutboxCounted:
 
     def emit(self, to: Telemetry) -> None:
         """Set the gauges; a state that nothing is in any more is 0."""
-        for channel in ("mail", "identity"):
-            for state in ("pending", "sending", "sent", "refused"):
+        for channel in CHANNELS:
+            for state in STATES:
                 to.outbox.labels(channel, state).set(self.rows.get((channel, state), 0))
 
 
 @dataclass(frozen=True, slots=True)
+class NoticesDecided:
+    """Notices that were due were decided again: they go out, wait on, or are of no use any more."""
+
+    states: Mapping[str, int]
+
+    def emit(self, to: Telemetry) -> None:
+        """Count them by what became of them."""
+        for state, count in self.states.items():
+            to.decided_again.labels(state).inc(count)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinesLooked:
+    """What has not gone out was held against the moments until which it is of use."""
+
+    late: Mapping[tuple[str, str], int]
+    """Notices that will be too late, by channel and topic."""
+
+    def emit(self, to: Telemetry) -> None:
+        """Set the gauges."""
+        for (channel, topic), count in self.late.items():
+            to.too_late.labels(channel, topic).set(count)
+
+
+@dataclass(frozen=True, slots=True)
 class RowDelivered:
-    """A row of the outbox was tried: `sent`, `later` or `refused`."""
+    """A row of the outbox was tried: `sent`, `later`, `refused`, `expired` or `unsure`."""
 
     channel: str
     result: str

@@ -25,6 +25,9 @@ KEYS: Final = frozenset(
 )  # fmt: skip
 """The only keys that a log line may have: a new one is a decision about privacy."""
 
+CHANNELS = ("mail", "sms", "app", "hubee", "identity")
+STATES = ("pending", "waiting", "sent", "refused", "expired", "unwanted", "folded", "unsure")
+"""Of a row of the outbox."""
 VENDOR_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 86400)
 ACCOUNT_BUCKETS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 60)
 
@@ -79,6 +82,13 @@ class Telemetry:
         self.settled = counter("quarantine_settled", "Quarantined records that a command settled.", "product", "how")
         self.outbox = gauge("outbox_rows", "Rows of the outbox, by channel and state.", "channel", "state")
         self.delivered = counter("outbox_delivered", "Tries to deliver, by channel and result.", "channel", "result")
+        self.too_late = gauge(
+            "notices_too_late",
+            "Notices that will be too late to be of use, as it looks now.",
+            "channel",
+            "topic",
+        )
+        self.decided_again = counter("notices_decided", "Waiting notices that were decided again, by state.", "state")
         self.entries = counter("entries_written", "Events written to SQL, by what it changed.", "result")
         self.commands = counter("link_commands", "Commands on links that were run.", "kind")
         self.waiting = gauge(
@@ -111,8 +121,8 @@ class Telemetry:
             self.waiting.labels(what)
         for result in ("inserted", "replaced", "ignored"):
             self.entries.labels(result)
-        for channel in ("mail", "identity"):
-            for result in ("sent", "later", "refused"):
+        for channel in CHANNELS:
+            for result in ("sent", "later", "refused", "expired", "unsure"):
                 self.delivered.labels(channel, result)
 
     @staticmethod

@@ -102,11 +102,11 @@ class Mails:
     """The mail's lines of the ledger."""
 
     owed: int = 0
-    """Mails that people must have, by what they asked the town for."""
+    """Facts that people must have been told, by what they asked the town for; a mail may tell several."""
     either: int = 0
-    """Mails that may be or not: wish and fact were recorded so close together that either may have been first."""
+    """Facts that may be told or not: wish and fact were recorded so close together that either may have been first."""
     bounced: int = 0
-    """Mails that the mail server refused for good."""
+    """Facts in mails that the mail server refused for good."""
     untold: int = 0
     """Owed, and neither taken nor bounced."""
     uncalled: int = 0
@@ -417,10 +417,13 @@ def _records(
 
 def _mails(account: Account, notices: Iterable[Sent], due: Owed) -> Mails:
     mails = Mails(owed=due.least.total(), either=due.most.total() - due.least.total())
-    ended = {entry["message_id"]: Letter(entry["recipient"], entry["type"]) for entry in account.bounced}
-    mails.bounced = len(ended)
-    ended |= {entry["message_id"]: Letter(entry["recipient"], entry["type"]) for entry in account.mails}
-    told = Counter(ended.values())
+    ended = {entry["message_id"]: entry for entry in account.bounced}
+    mails.bounced = sum(entry["facts"] for entry in ended.values())
+    ended |= {entry["message_id"]: entry for entry in account.mails}
+    # Facts that are known at once are one message: it is counted by what it tells.
+    told: Counter[Letter] = Counter()
+    for entry in ended.values():
+        told[Letter(entry["recipient"], entry["type"])] += entry["facts"]
     mails.untold, mails.uncalled = (due.least - told).total(), (told - due.most).total()
     states: dict[str, str] = {notice.id: notice.state for notice in notices}
     sent = {name for name, state in states.items() if state == "sent"}

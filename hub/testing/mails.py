@@ -54,7 +54,7 @@ class Row(Protocol):
 
 
 class Letter(NamedTuple):
-    """A mail as both sides can count it."""
+    """A fact in a mail, as both sides can count it."""
 
     recipient: str
     """Digest of the address."""
@@ -63,7 +63,9 @@ class Letter(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """How many mails of each kind everybody must have had at least, and may have had at most.
+    """How many facts of each kind everybody must have been told at least, and may have been told at most.
+
+    One mail may tell several.
 
     They differ where a wish and a fact were recorded so close together that either may have been first.
     """

@@ -25,10 +25,11 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel, ConfigDict
 
-from hub import __version__
+from hub import __version__, catalogue
 from hub.avro import registry
 from hub.avro.codec import Schemas
 from hub.config import Settings
+from hub.delivery.late import too_late
 from hub.locale import day_words
 from hub.model.connector import Connector
 from hub.model.errors import TooLarge
@@ -36,8 +37,10 @@ from hub.model.intake import Call, Emit, Refusal
 from hub.store import Store
 from hub.web.desk import add_desk
 from hub.web.edges import Edges
+from hub.web.notices import add_notices
 from hub.web.operations import Flow
 from hub.web.problems import Problem, documented, install
+from hub.web.requests import add_requests
 from hub.web.tokens import Token, Tokens
 from streams.account import CITY, SHOWS, blocks, works
 
@@ -278,6 +281,8 @@ def create_app(
         return token, secret
 
     add_desk(app, store, connectors, page, lambda request: staff(request, "links:decide"), publish, clock)
+    add_requests(app, store, page, lambda request: staff(request, "requests:decide"), clock)
+    add_notices(app, store, settings, catalogue.sinks(), page, clock)
 
     @app.get("/operations", include_in_schema=False)
     def operations(request: Request) -> Response:
@@ -292,6 +297,8 @@ def create_app(
             flow=flow.read(),
             counts=store.counts(),
             outbox=store.outbox_counts(),
+            stops=store.stops(),
+            late=[(miss, miss.at.astimezone(CITY)) for miss in too_late(store, clock())],
             fresh={
                 name: datetime.fromtimestamp(at / 1000, CITY).strftime("%d/%m %H:%M:%S")
                 for name, at in sorted(store.freshness().items())

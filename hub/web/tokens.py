@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-SCOPES = ("account:read", "links:decide", "operations:read")
+SCOPES = ("account:read", "links:decide", "operations:read", "requests:decide")
 
 
 class Token(NamedTuple):

@@ -21,6 +21,20 @@ class Agreement(StrEnum):
         return cls.UNKNOWN
 
 
+class Channel(StrEnum):
+    """How to be told."""
+
+    UNKNOWN = "UNKNOWN"
+    MAIL = "MAIL"
+    SMS = "SMS"
+    APP = "APP"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Channel:
+        """Take a symbol of a newer schema as unknown."""
+        return cls.UNKNOWN
+
+
 class Claim(StrEnum):
     """What is compared."""
 
@@ -329,6 +343,12 @@ class PreferencesChanged:
     """Lines of interest, `<agency>:<line>`."""
     language: str = "fr"
     """Language of messages."""
+    phone: str | None = None
+    """Where short messages go, with the country's code; null: nowhere."""
+    channel: Channel = Channel.UNKNOWN
+    """The preferred way to be told; where it has no address, mail."""
+    digest: bool = False
+    """Whether all that is not urgent comes once a day."""
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PreferencesChanged:
@@ -339,6 +359,9 @@ class PreferencesChanged:
             topics=tuple(data["topics"]),
             lines=tuple(data["lines"]),
             language=data["language"],
+            phone=data["phone"],
+            channel=Channel(data["channel"]),
+            digest=data["digest"],
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -349,6 +372,9 @@ class PreferencesChanged:
             "topics": self.topics,
             "lines": self.lines,
             "language": self.language,
+            "phone": self.phone,
+            "channel": self.channel,
+            "digest": self.digest,
         }
 
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
 
 from hub import catalogue
 from hub.model.decision import Deliver
+from hub.model.event import StoredEvent
 from hub.model.intake import Call
+from hub.model.notice import Recipient
+from hub.model.record import Seq
 from hub.pipeline.process import process
 from hub.testing.samples import samples
+from schemas.models.library import LoanOverdue
+from schemas.models.school_catering import MealBooked
+from streams.notify import Manners, decide
 
 REACHING_OUT = ("open", "os.", "socket.", "subprocess.", "shutil.", "sqlite3.", "ctypes.", "urllib.", "time.sleep")
 _armed: list[str] | None = None
@@ -74,4 +81,25 @@ def test_receiving_reaches_for_nothing(product: str) -> None:
     connector.receive(call)
     with watched() as seen:
         connector.receive(call)
+    assert seen == []
+
+
+def test_telling_people_reaches_for_nothing() -> None:
+    """Whom to tell, and when: holidays are known before anybody asks, in a year that nobody asked about yet too."""
+    manners = Manners(
+        time(21), time(7), 1, time(18), working_days=True, cut_off=time(9), cut_off_days=1, school_zone="A"
+    )
+    anne = Recipient("a", "anne@exemple.invalid", frozenset({"library", "canteen"}))
+
+    def tell(year: int) -> None:
+        now = datetime(year, 5, 1, 3, 0, tzinfo=UTC)
+        for payload in (LoanOverdue(), MealBooked(meal_date=date(year, 5, 4))):
+            event = StoredEvent(
+                "e", payload.TYPE, "s", "p", "person", 0, int(now.timestamp() * 1000), Seq(1, 1, 0), 1, payload, ""
+            )
+            decide([(event, [anne])], now, manners)
+
+    tell(2026)
+    with watched() as seen:
+        tell(2027)
     assert seen == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from hypothesis import strategies as st
 from connectors.sources.civil_registry.hubee.simulator import Simulator
 from hub import catalogue
 from hub.config import Credential
+from hub.delivery.driver import Provider
+from hub.delivery.driver import drive as deliver
 from hub.intake.driver import Vendor, drive
 from hub.model.decision import Deliver
 from hub.model.errors import Transient
 from hub.model.intake import Emit
+from hub.model.sink import Message, Sent
 from hub.pipeline.process import process
 from hub.roles.intake import credentials
 from hub.testing.samples import record
@@ -230,3 +234,41 @@ def test_a_wrong_secret_is_waited_for_and_the_other_procedures_are_polled(box: B
     vendor.close()
     assert [wish.key for wish in box.raw] == [f"hubee:{death}"]
     assert len(box.simulator.queue) == 1
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_a_decision_that_is_broken_off_anywhere_is_told_once(box: Box, steps: int) -> None:
+    """Status and event stand there once, whichever step the process ended at; nothing else is touched."""
+    case = box.simulator.demand(box.town.readers[0])
+    sink, chosen = catalogue.sinks()["hubee"], box.simulator.city_settings(box.server.url)
+    made = {name: Credential.model_validate(value) for name, value in chosen["credentials"].items()}
+    auth = credentials(type("Sink", (), {"credentials": made})())
+    provider = Provider(box.server.url + "/", "municipal-hub/0 (test)", None, auth)
+    told = {"case": case, "status": "ADD_AWAITING", "message": "Il manque une pièce."}
+    message = Message("row", "hubee", "requests", "", "", "", payload=told)
+    ask, left = provider.ask, steps
+
+    def counted(request: Any) -> Any:
+        nonlocal left
+        answer = ask(request)
+        left -= 1
+        if left == 0:
+            raise Crash
+        return answer
+
+    provider.ask = counted  # type: ignore[method-assign]
+    outcome = None
+    while outcome is None:
+        with suppress(Crash):
+            outcome = deliver(sink, message, chosen["settings"], provider, lambda: None)
+    provider.close()
+    assert outcome == Sent()
+    found = box.simulator.cases[case]
+    assert found["status"] == "ADD_AWAITING"
+    (event,) = found["events"]
+    assert (event["caseCurrentStatus"], event["caseNewStatus"]) in (
+        ("HUBEE_NOTIFIED", "ADD_AWAITING"),
+        # The status was set, and what it had been is in no event.
+        ("ADD_AWAITING", "ADD_AWAITING"),
+    )
+    assert event["message"] == "Il manque une pièce."

@@ -146,3 +146,14 @@ def test_a_database_that_refuses_ends_the_demo_in_one_line(
     assert result.exit_code == 3
     assert str(trouble) in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+def test_silence_is_kept_and_told(tmp_path: Path) -> None:
+    """Nothing more is sent to who died; a reason is asked for."""
+    citizen = "3f0c8a52-3f0e-4c2e-9a55-6c1f6f0f7c11"
+    url = f"store.url=sqlite:///{tmp_path}/hub.sqlite"
+    assert run("--set", url, "silence", citizen).exit_code == 2
+    assert "Nothing more is sent." in run("--set", url, "silence", citizen, "--reason", "death").output
+    store = Store(f"sqlite:///{tmp_path}/hub.sqlite")
+    assert store.stops() == {"death": 1}
+    store.close()

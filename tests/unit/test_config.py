@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hub import catalogue
-from hub.config import ConfigError, check_connectors, check_files, load
+from hub.config import ConfigError, Loaded, Settings, check_connectors, check_files, check_sinks, load
 
 
 @pytest.fixture
@@ -102,3 +103,32 @@ def test_the_example_of_a_city_fits() -> None:
     """What is shown to copy is read and fits the connectors."""
     loaded = load("city.example", environment={})
     assert check_connectors(loaded, catalogue.connectors()) == []
+
+
+@pytest.mark.parametrize(
+    ("sinks", "told"),
+    [
+        ({"fax": {"base_url": "x"}}, "sinks.fax: no such sink"),
+        ({"mail": {"base_url": "x"}}, "sinks.mail: is set in the section mail"),
+        ({"sms": {"base_url": "x", "channels": ["mail"]}}, "sinks.sms.channels: mail is none of its own"),
+        ({"sms": {"base_url": "x"}}, "sinks.sms.settings.sender: is missing"),
+        ({"sms": {"base_url": "x", "settings": {"sender": "V", "speed": "1"}}}, "sinks.sms.settings.speed: no such"),
+        ({"sms": {"base_url": "x", "settings": {"sender": "V"}}}, "sinks.sms.credentials.default: is missing"),
+        ({"webhook": {"base_url": "x"}}, "sinks.webhook.secret_file: is missing"),
+        (
+            {"notify": {"base_url": "x", "settings": {"template_email": "1", "template_sms": "2"}}},
+            "channel mail: is taken by mail and notify",
+        ),
+    ],
+)
+def test_a_sink_that_does_not_fit_is_told_with_its_remedy(sinks: dict[str, Any], told: str) -> None:
+    """One line names the key and what to do."""
+    loaded = Loaded(Settings.model_validate({"mail": {"host": "smtp.invalid"}, "sinks": sinks}), {})
+    problems = check_sinks(loaded, catalogue.sinks())
+    assert any(problem.startswith(told) and ";" in problem for problem in problems), problems
+
+
+def test_quiet_hours_are_times_of_a_clock() -> None:
+    """A wrong one is told by its key."""
+    with pytest.raises(ConfigError, match="notifications.quiet_from"):
+        load(sets=["notifications.quiet_from=25:00"], environment={}, folder=Path("/nowhere"))

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub import catalogue
-from hub.config import OpenData, Threshold
+from hub.config import Notifications, OpenData, Threshold
 from hub.delivery.exports import Export, _second_opinion
 from hub.delivery.open_data import OpenDataTurn
 from hub.delivery.pages import bars
@@ -26,7 +26,7 @@ from hub.kafka.project import as_json
 from hub.model.event import StoredEvent
 from hub.model.record import Seq
 from hub.pipeline.table_schema import check, is_siret
-from hub.roles.project import CityPolicy
+from hub.roles.policy import CityPolicy
 from hub.store import Store
 from schemas.models.civil_registry import RecordRequested, RequestStatusChanged, Status
 from schemas.models.library import LoanStarted
@@ -109,7 +109,7 @@ class Town:
             payload=payload,
             data=as_json(payload),
         )
-        self.store.project([event], CityPolicy(), recorded)
+        self.store.project([event], CityPolicy(Notifications()), recorded)
 
     def lend(self, branch: str, kind: str, times: int, at: datetime = FEBRUARY) -> None:
         for _ in range(times):

@@ -21,7 +21,7 @@ from hub.model.record import Origin, Record
 from hub.pipeline.process import process
 from hub.testing.town.journal import Account, Journal
 from hub.testing.town.people import Town
-from schemas.models.citizen_portal import LinkRequested, PreferencesChanged, Role, UnlinkRequested
+from schemas.models.citizen_portal import Channel, LinkRequested, PreferencesChanged, Role, UnlinkRequested
 
 CITIZEN = "5b0c2f1e-8d57-4a39-9c7e-1f6a2d4b8e03"
 MESSAGE = {
@@ -205,6 +205,7 @@ def test_simulator_speaks_the_documented_format(portal: Simulator) -> None:
             email=reader.email,
             topics=("canteen", "library", "requests", "disruptions"),
             lines=reader.lines,
+            channel=Channel.MAIL,
         ),
     ]
 

@@ -16,13 +16,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, select, update
 
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
+from hub.model.notice import Again, Concerned, Notice, Recipient, Urgency, Waiting
 from hub.model.record import Seq
 from hub.store import Store
-from hub.store.tables import metadata, proposals
+from hub.store.tables import metadata, outbox, proposals
 from schemas.models.citizen_portal import (
     Agreement,
     Claim,
@@ -46,12 +47,24 @@ ANNE, MARC = "0" * 8 + "-0000-4000-8000-" + "0" * 12, "1" * 8 + "-0000-4000-8000
 class Policy:
     """Tells every recipient of everything, and counts loans."""
 
-    def notices(
-        self, event: StoredEvent, recipients: Sequence[tuple[str, str | None, frozenset[str]]], now: datetime
-    ) -> Iterable[tuple[str, str, str, Mapping[str, Any]]]:
-        """Return one row per recipient."""
-        for citizen, email, _ in recipients:
-            yield f"{event.id}-{citizen[0]}", "library", citizen, {"address": email}
+    due_at: int | None = None
+
+    def notices(self, concerned: Concerned, now: datetime) -> Iterable[Notice]:
+        """Return one row per event and recipient."""
+        for event, recipients in concerned:
+            for person in recipients:
+                yield Notice(
+                    f"{event.id}-{person.citizen[0]}",
+                    "mail",
+                    "library",
+                    person.citizen,
+                    event.id,
+                    event.subject,
+                    {"address": person.email},
+                    Urgency.NORMAL,
+                    2**53,
+                    self.due_at,
+                )
 
     def fact(self, event: StoredEvent) -> tuple[str, str, str, str] | None:
         """Count loans."""
@@ -253,7 +266,7 @@ def test_a_notice_is_written_once(store: Store) -> None:
     wish = event(1, PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",)), f"publik:{ANNE}")
     batch = [wish, link(2, ANNE, "ils_di:7"), event(3, LoanStarted(item_id="i"), "ils_di:7")]
     assert store.project(batch, Policy(), NOW).notices == 1
-    (row,) = store.due("mail", int(NOW.timestamp() * 1000), 10)
+    (row,) = store.parcels("mail", Urgency.NORMAL, int(NOW.timestamp() * 1000), 10)
     store.sent(row.id, 1)
     assert store.project(batch, Policy(), NOW).notices == 0
     assert [(row.id, "sent")] == store.outbox_rows("mail")
@@ -332,7 +345,7 @@ def test_mails_are_forgotten_and_not_sent_again(store: Store) -> None:
     """After their time the words are gone; the row stays."""
     wish = event(1, PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",)), f"publik:{ANNE}")
     store.project([wish, link(2, ANNE, "ils_di:7"), event(3, LoanStarted(), "ils_di:7")], Policy(), NOW)
-    (row,) = store.due("mail", 2**53, 10)
+    (row,) = store.parcels("mail", Urgency.NORMAL, 2**53, 10)
     store.sent(row.id, int(NOW.timestamp() * 1000))
     store.purge(NOW + timedelta(days=91))
     assert store.outbox_rows("mail") == [(row.id, "sent")]
@@ -412,7 +425,7 @@ def test_what_is_for_clerks_is_kept_for_a_while_and_shown_to_nobody_else(store: 
     store.project([event(3, DeathPublished(family_name="ESSAI"), death)], Policy(), NOW)
     assert "event-3" in {row.id for row in store.stored()}
     assert store.account(ANNE) == []
-    assert store.due("mail", 2**53, 10) == []
+    assert store.outbox_rows("mail") == []
     assert store.purge(NOW + timedelta(days=89)) == 0
     assert store.purge(NOW + timedelta(days=91)) == 1
 
@@ -530,3 +543,152 @@ def test_two_workers_at_once_lose_nothing_and_double_nothing(store: Store) -> No
         (last,) = [payload for about, payload in told if about == subject and payload["version"] == len(versions)]
         asked = {item.payload.citizen for item in links if item.payload.subject == subject}  # type: ignore[attr-defined]
         assert {one["citizen"] for one in last["links"]} == asked
+
+
+def moment(of: datetime) -> int:
+    return int(of.timestamp() * 1000)
+
+
+def waits(store: Store, **wishes: Any) -> str:
+    """Let one notice wait, and return its id."""
+    policy = Policy()
+    policy.due_at = moment(NOW)
+    wish = PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",), **wishes)
+    told = [event(1, wish, f"publik:{ANNE}"), link(2, ANNE, "ils_di:7"), event(3, LoanStarted(), "ils_di:7")]
+    store.project(told, policy, NOW)
+    ((row_id, state),) = store.outbox_rows("mail")
+    assert state == "waiting"
+    return row_id
+
+
+def decides(found: list[Any], *decisions: Again) -> Callable[..., Iterable[Again]]:
+    """Return a policy that notes what it is asked and says what it is told to."""
+
+    def policy(waiting: Sequence[Waiting], recipients: Mapping[str, Recipient]) -> Iterable[Again]:
+        found.append((waiting, recipients))
+        return decisions
+
+    return policy
+
+
+def test_what_waits_is_decided_again_once_when_it_is_due(store: Store) -> None:
+    """By the wishes of then; what is decided goes out, to the channel and the address that it says."""
+    row_id = waits(store, phone="+33639980001")
+    found: list[Any] = []
+    goes = Again(row_id, "pending", None, "sms", {"address": "+33639980001"})
+    assert store.decide_again(decides(found, goes), NOW - timedelta(minutes=1)) == {}
+    assert store.decide_again(decides(found, goes), NOW) == {"pending": 1}
+    assert store.decide_again(decides(found, goes), NOW) == {}
+    (((row,), recipients),) = found
+    assert (row.id, row.concerned, recipients[ANNE].phone) == (row_id, True, "+33639980001")
+    (parcel,) = store.parcels("sms", Urgency.NORMAL, moment(NOW), 10)
+    assert (parcel.id, parcel.payload, parcel.begun) == (row_id, {"address": "+33639980001"}, False)
+
+
+def test_who_is_not_linked_any_more_is_known_when_a_notice_is_due(store: Store) -> None:
+    """A link that ended meanwhile shows."""
+    waits(store)
+    store.project([unlink(4, ANNE, "ils_di:7")], Policy(), NOW)
+    found: list[Any] = []
+    store.decide_again(decides(found), NOW)
+    assert [row.concerned for row in found[0][0]] == [False]
+
+
+def test_what_begun_is_remembered_until_it_certainly_did_not_arrive(store: Store) -> None:
+    """After a crash a sink hears that somebody may have the message."""
+    row_id = waits(store)
+    store.decide_again(decides([], Again(row_id, "pending")), NOW)
+
+    def begun() -> bool:
+        (row,) = store.parcels("mail", Urgency.NORMAL, 2**53, 10)
+        return row.begun
+
+    assert not begun()
+    store.begin(row_id, moment(NOW))
+    store.later(row_id, moment(NOW), "away")
+    assert begun()
+    store.postponed(row_id, moment(NOW), "status_503")
+    assert not begun()
+
+
+def test_stopping_takes_back_what_has_not_gone_out(store: Store) -> None:
+    """Nothing of a topic reaches who unsubscribed from it, until they ask for it again."""
+    row_id = waits(store)
+    store.decide_again(decides([], Again(row_id, "pending")), NOW)
+    assert store.unsubscribe(row_id, moment(NOW))
+    assert store.outbox_rows("mail") == [(row_id, "unwanted")]
+    assert store.stops() == {"unsubscribed": 1}
+    again = event(4, PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",)), f"publik:{ANNE}")
+    store.project([again._replace(time=moment(NOW) + 1)], Policy(), NOW)
+    assert store.stops() == {}
+
+
+def test_a_dead_address_is_forgotten_with_another_one_and_a_death_is_not(store: Store) -> None:
+    """Naming the same address again brings nothing back; no word of the portal ends a death."""
+    waits(store)
+    store.stop(ANNE, "bounced", 0, channel="mail", address="a@b.example")
+    store.stop(ANNE, "death", 0)
+
+    def prefer(n: int, email: str) -> dict[str, int]:
+        wish = PreferencesChanged(citizen=ANNE, email=email, topics=("library",))
+        store.project([event(n, wish, f"publik:{ANNE}")], Policy(), NOW)
+        return store.stops()
+
+    assert prefer(5, "a@b.example") == {"bounced": 1, "death": 1}
+    assert prefer(6, "other@b.example") == {"death": 1}
+
+
+def test_a_receipt_is_noted_once(store: Store) -> None:
+    """What a provider says later changes the row; a second time, or of a row that is none, it changes nothing."""
+    row_id = waits(store)
+    store.decide_again(decides([], Again(row_id, "pending")), NOW)
+    store.sent(row_id, moment(NOW))
+    noted = store.receipt(row_id, moment(NOW), arrived=False, code="permanent_failure")
+    assert noted is not None
+    assert (noted.citizen, store.outbox_rows("mail")) == (ANNE, [(row_id, "refused")])
+    assert store.receipt(row_id, moment(NOW), arrived=True, code="delivered") is None
+    assert store.receipt("nobody", moment(NOW), arrived=True, code="delivered") is None
+
+
+def test_what_has_not_gone_out_is_told_with_its_place_and_its_lane(store: Store) -> None:
+    """Until it has; a lane's pace is what went out lately, and what waited for its moment waits since then."""
+    row_id = waits(store)
+    with store._write() as connection:
+        connection.execute(update(outbox).where(outbox.c.id == row_id).values(created_at=0))
+    assert store.queued(2**53) == [("mail", "normal", "library", 2**53, moment(NOW), 1)]
+    assert store.queued(2**53 - 1) == []
+    assert store.lanes(moment(NOW), 1000) == {}
+    store.decide_again(decides([], Again(row_id, "pending")), NOW + timedelta(minutes=1))
+    assert store.lanes(moment(NOW), 1000) == {("mail", "normal"): (moment(NOW), 0)}
+    store.sent(row_id, moment(NOW))
+    assert store.lanes(moment(NOW), 1000) == {("mail", "normal"): (None, 1)}
+    assert store.lanes(moment(NOW) + 2000, 1000) == {}
+
+
+def test_what_the_city_lets_wait_for_too_long_is_no_failure(store: Store) -> None:
+    """Quiet hours that outlast the use of a notice are the city's own decision: it expires, and nobody is woken."""
+    row_id = waits(store)
+    with store._write() as connection:
+        connection.execute(update(outbox).where(outbox.c.id == row_id).values(until=moment(NOW)))
+    assert store.queued(2**53) == []
+
+
+def test_ending_a_digest_ends_all_that_was_in_it(store: Store) -> None:
+    """One click is about every topic that the message told of."""
+    row_id = waits(store)
+    store.decide_again(decides([], Again(row_id, "folded", code="digest")), NOW)
+    assert not store.unsubscribe("nobody", moment(NOW))
+    assert store.unsubscribe("digest", moment(NOW))
+    assert store.stops() == {"unsubscribed": 1}
+
+
+def test_what_is_public_needs_no_link_to_be_told_later(store: Store) -> None:
+    """Who asked about a line in the night hears of it in the morning."""
+    policy = Policy()
+    policy.due_at = moment(NOW)
+    wish = PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("disruptions",), lines=("SEM:48",))
+    store.project([event(1, wish, f"publik:{ANNE}")], policy, NOW)
+    store.project([event(2, DisruptionPublished(lines=("SEM:48",)), "m:d")], policy, NOW)
+    found: list[Any] = []
+    store.decide_again(decides(found), NOW)
+    assert [row.concerned for row in found[0][0]] == [True]

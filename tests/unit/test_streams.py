@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,16 @@ from hypothesis import strategies as st
 
 from hub import catalogue
 from hub.catalogue import ROOT
-from hub.delivery.mail import compose
+from hub.delivery.mail import Server
+from hub.delivery.mail import compose as as_mail
+from hub.delivery.words import SHORT, compose
 from hub.locale import day_words
+from hub.model.notice import Notice, Recipient
+from hub.store.notices import Parcel
 from hub.testing.avro import payloads
 from schemas.models.library import LoanOverdue, LoanStarted
 from schemas.models.transport import DisruptionPublished
-from streams.notify import FRESH, RULES, Recipient, decide
+from streams.notify import FRESH, RULES, Manners, decide
 from streams.open_data.counting import countable
 from streams.open_data.dataset import finest
 from streams.open_data.rows import current
@@ -24,6 +29,9 @@ from streams.open_data.rows import current
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
 EVERYTHING = frozenset({"canteen", "library", "requests", "disruptions"})
 ANNE = Recipient("a", "anne@example.org", EVERYTHING)
+ALWAYS = Manners(time(0), time(0), 0, time(18), working_days=False, cut_off=None, cut_off_days=0, school_zone="A")
+CITY = Manners(time(21), time(7), 10, time(18), working_days=True, cut_off=time(9), cut_off_days=0, school_zone="A")
+PARIS = ZoneInfo("Europe/Paris")
 
 
 class Told(NamedTuple):
@@ -41,35 +49,49 @@ class Told(NamedTuple):
         return str(self.payload.TYPE)
 
 
+def parcel(notice: Notice) -> Parcel:
+    """Return a notice as its row comes back."""
+    return Parcel(
+        notice.id, notice.channel, notice.topic, notice.citizen, notice.subject, notice.payload, 0, None, begun=False
+    )
+
+
 def test_each_recipient_is_told_once_and_only_what_was_asked_for() -> None:
     """Topic, address and id decide."""
     event = Told(LoanOverdue(due_date=date(2026, 3, 9)))
     deaf = Recipient("b", None, EVERYTHING)
     other = Recipient("c", "c@example.org", frozenset({"canteen"}))
-    (notice,) = decide(event, [ANNE, deaf, other], NOW)
-    assert (notice.citizen, notice.topic, notice.template) == ("a", "library", "loan_overdue")
-    assert notice.id == decide(event, [ANNE], NOW + timedelta(hours=1))[0].id
-    assert notice.values["due_date"] == "lundi 9 mars"
+    (notice,) = decide([(event, [ANNE, deaf, other])], NOW, ALWAYS)
+    assert (notice.citizen, notice.topic, notice.payload["template"]) == ("a", "library", "loan_overdue")
+    assert notice.id == decide([(event, [ANNE])], NOW + timedelta(hours=1), ALWAYS)[0].id
+    assert notice.payload["values"]["due_date"] == "lundi 9 mars"
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=400)))
 def test_old_news_and_replays_tell_nobody(age: timedelta) -> None:
     """A rebuild from the topics writes to no one."""
     event = Told(LoanOverdue())
-    assert (age <= FRESH) == bool(decide(event, [ANNE], NOW + age))
-    assert decide(event._replace(replay=True), [ANNE], NOW) == ()
+    assert (age <= FRESH) == bool(decide([(event, [ANNE])], NOW + age, ALWAYS))
+    assert decide([(event._replace(replay=True), [ANNE])], NOW, ALWAYS) == ()
 
 
 @pytest.mark.parametrize("name", sorted(RULES))
 @given(data=st.data())
 def test_every_event_that_is_told_can_be_written(name: str, data: st.DataObject) -> None:
     """Each template is complete for whatever its event can hold."""
-    payload = data.draw(payloads(catalogue.schemas(), name))
-    for notice in decide(Told(payload), [ANNE], NOW):
-        message = compose(notice.id, "hub@example.org", notice.address, notice.template, notice.values)
-        assert message["Subject"]
-        assert "\n" not in message["Subject"]
-        assert message.get_content().startswith("Bonjour,\n")
+    some = data.draw(st.lists(payloads(catalogue.schemas(), name), min_size=1, max_size=3))
+    told = [(Told(payload, id=f"e{n}"), [ANNE]) for n, payload in enumerate(some)]
+    manners = data.draw(st.sampled_from([ALWAYS, CITY]))
+    notices = decide(told, NOW, manners)
+    assert len(notices) == (1 if RULES[name].together else len(some))
+    for notice in notices:
+        message = compose(parcel(notice), "https://ville.invalid/x")
+        assert message.subject
+        assert "\n" not in message.subject
+        assert message.text.startswith("Bonjour,\n")
+        assert len(compose(parcel(notice._replace(channel="sms")), None).text) <= SHORT
+        mail = as_mail(Server("", 25, "hub@example.org"), message)
+        assert mail["List-Unsubscribe"] == "<https://ville.invalid/x>"
 
 
 def test_days_are_written_as_they_are_spoken() -> None:

@@ -119,11 +119,11 @@ def test_a_restart_does_not_make_a_dataset_look_new(telemetry: Telemetry, tmp_pa
     store.migrate()
     settings = Settings.model_validate({"open_data": {"folder": tmp_path / "opendata"}})
     runtime = SimpleNamespace(settings=settings, schemas=catalogue.schemas(), telemetry=telemetry)
-    _Sinks(cast(Any, runtime), store, cast(Any, None))._files(threading.Event())
+    _Sinks(cast(Any, runtime), store, cast(Any, None))._turns["open_data"]["open_data"](threading.Event())
     written = [value(telemetry, PUBLISHED, dataset=name) for name in ("perturbations", "prets")]
     assert all(time.time() - (at or 0) < 60 for at in written)
     time.sleep(0.002)
-    _Sinks(cast(Any, runtime), store, cast(Any, None))._files(threading.Event())
+    _Sinks(cast(Any, runtime), store, cast(Any, None))._turns["open_data"]["open_data"](threading.Event())
     assert written == [value(telemetry, PUBLISHED, dataset=name) for name in ("perturbations", "prets")]
     store.close()
 
@@ -137,10 +137,10 @@ def test_portals_go_with_the_files_that_they_publish(telemetry: Telemetry, tmp_p
         settings=Settings.model_validate({"open_data": there}), schemas=catalogue.schemas(), telemetry=telemetry
     )
     sinks = _Sinks(cast(Any, runtime), store, cast(Any, None))
-    assert sinks.names == ["housekeeping", "open_data", "relay"]
-    sinks._turns = dict.fromkeys(sinks._turns, lambda _halt: 60.0)
+    assert sinks.names == ["housekeeping", "notices", "open_data", "relay"]
+    sinks._turns = {name: dict.fromkeys(turns, lambda _halt: 60.0) for name, turns in sinks._turns.items()}
     sinks.taken("open_data", {})
-    assert sorted(sinks._threads) == ["ckan", "open_data"]
+    assert sorted(thread.name for thread in sinks._threads["open_data"]) == ["ckan", "open_data"]
     sinks.given_back("open_data")
     assert not sinks._threads
     store.close()

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub import catalogue
-from hub.config import Settings, Source
+from hub.config import Notifications, Settings, Source
 from hub.kafka.project import as_json
 from hub.model.decision import Deliver
 from hub.model.errors import TooLarge, Transient
@@ -26,7 +26,7 @@ from hub.model.event import StoredEvent
 from hub.model.intake import Emit
 from hub.model.record import Origin, Record, Seq
 from hub.pipeline.process import process
-from hub.roles.project import CityPolicy
+from hub.roles.policy import CityPolicy
 from hub.store import Store
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
@@ -121,7 +121,7 @@ class Town:
             payload,
             as_json(payload),
         )
-        self.store.project([event], CityPolicy(), NOW)
+        self.store.project([event], CityPolicy(Notifications()), NOW)
 
     def login(self) -> None:
         """Open the page with a one-time link."""

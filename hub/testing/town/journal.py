@@ -11,8 +11,8 @@ Kinds of entries, each with its number `n`, the wall clock `at` (UTC, millisecon
     fault      product fault path answer                the vendor failed on purpose; `answer` did not arrive whole
     callback   product feed answer status               one attempt to deliver a callback; status 0: no connection
     acked      product feed key                         the hub acknowledged an item of a queue
-    mail       message_id recipient type                the mail server took a message; `recipient` is a digest
-    bounced    message_id recipient type                the mail server refused a message for good
+    mail       message_id recipient type facts          the mail server took a message; `recipient` is a digest
+    bounced    message_id recipient type facts          the mail server refused a message for good
     restored   product upto                             a vendor went on from what it had saved at entry `upto`
     note       what ...                                 whoever broke something on purpose says so
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -26,10 +26,15 @@ FAULTS: Mapping[str, str] = {
 
 SUBJECTS: Mapping[str, str] = {
     "Cantine : réservation enregistrée": "MealBooked",
+    "Cantine : réservations enregistrées": "MealBooked",
     "Cantine : réservation annulée": "MealCancelled",
+    "Cantine : réservations annulées": "MealCancelled",
     "Cantine : absence notée": "AbsenceRecorded",
+    "Cantine : absences notées": "AbsenceRecorded",
     "Bibliothèque : un document est en retard": "LoanOverdue",
+    "Bibliothèque : des documents sont en retard": "LoanOverdue",
     "Bibliothèque : votre réservation est disponible": "HoldReady",
+    "Bibliothèque : vos réservations sont disponibles": "HoldReady",
     "État civil : votre demande est enregistrée": "RecordRequested",
     "État civil : votre demande est ": "RequestStatusChanged",
     "Transports : perturbation": "DisruptionPublished",
@@ -106,7 +111,12 @@ class Mailbox:
             subject=str(message["Subject"] or ""),
             text=body.get_content() if body is not None else "",
         )
-        what = {"message_id": mail.message_id, "recipient": recipient(mail.to), "type": _fact(mail.subject)}
+        what: dict[str, Any] = {
+            "message_id": mail.message_id,
+            "recipient": recipient(mail.to),
+            "type": _fact(mail.subject),
+        }
+        what["facts"] = _facts(mail.text)
         if fault is not None and fault != "lost_answer":
             if fault.startswith("5"):
                 self._journal.write("bounced", **what)
@@ -147,3 +157,8 @@ def recipient(addresses: Sequence[str]) -> str:
 
 def _fact(subject: str) -> str:
     return next((fact for start, fact in SUBJECTS.items() if subject.startswith(start)), "?")
+
+
+def _facts(text: str) -> int:
+    """Count what a message tells: several facts are a list."""
+    return max(sum(1 for line in text.splitlines() if line.startswith("- ")), 1)

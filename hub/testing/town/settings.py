@@ -34,6 +34,15 @@ def settings(
         },
         "telemetry": {"discovery_file": str(folder / "run" / "prometheus.json")},
         "mail": {"host": "127.0.0.1", "port": smtp_port},
+        # The town lives a day in a minute, at any hour: what is owed is owed at once.
+        "notifications": {
+            "quiet_from": "00:00",
+            "quiet_until": "00:00",
+            "cap": 0,
+            "working_days": False,
+            "cut_off": "",
+            "stop_bounced": False,
+        },
         "blobs": {"folder": str(data / "blobs")},
         "open_data": {"folder": str(data / "opendata"), "seconds": 5.0},
         "connectors": {

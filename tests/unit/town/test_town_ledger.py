@@ -312,10 +312,14 @@ def happen(hub: Hub, kind: str, at: int, subject: str = "toy:1", read_at: int | 
     hub.rows.append(Stored(name, f"hub.x.{kind}", subject, "other", at if read_at is None else read_at, at))
 
 
-def mail(hub: Hub, name: str, kind: str = "HoldReady", taken: str = "mail") -> None:
+def mail(hub: Hub, name: str, kind: str = "HoldReady", taken: str = "mail", facts: int = 1) -> None:
     hub.notices.append(Sent(name, "sent" if taken == "mail" else "refused"))
     hub.journal.write(
-        taken, message_id=f"<{name}@ville.invalid>", recipient=recipient(["c@exemple.invalid"]), type=kind
+        taken,
+        message_id=f"<{name}@ville.invalid>",
+        recipient=recipient(["c@exemple.invalid"]),
+        type=kind,
+        facts=facts,
     )
 
 
@@ -329,6 +333,17 @@ def test_who_is_linked_and_asked_for_it_is_owed_a_mail(hub: Hub) -> None:
     assert hub.ledger().difference == 0
     mail(hub, "n2")
     assert hub.ledger().mails.uncalled == 1
+
+
+def test_one_mail_may_tell_several_facts_and_no_more_than_there_are(hub: Hub) -> None:
+    prefer(hub, 1)
+    wish(hub, "LinkRequested", 2)
+    happen(hub, "HoldReady", 5)
+    happen(hub, "HoldReady", 6)
+    mail(hub, "n1", facts=2)
+    assert hub.ledger().balanced
+    mail(hub, "n2", facts=3)
+    assert hub.ledger().mails.uncalled == 3
 
 
 def test_a_mail_that_tells_something_else_is_both_missing_and_uncalled_for(hub: Hub) -> None:

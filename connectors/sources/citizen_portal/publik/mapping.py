@@ -11,6 +11,7 @@ from hub.model.connector import Context
 from hub.model.errors import Unmappable
 from hub.model.event import Fact, Payload
 from schemas.models.citizen_portal import (
+    Channel,
     DecisionReason,
     LinkDecided,
     LinkProposed,
@@ -52,6 +53,9 @@ def request(message: Message, _context: Context) -> Iterable[Fact]:
             topics=tuple(dict.fromkeys(wanted.topics)),
             lines=tuple(dict.fromkeys(wanted.lines)),
             language=wanted.language,
+            phone=wanted.phone,
+            channel=Channel(wanted.channel.upper()),
+            digest=wanted.digest,
         )
     yield Fact(payload, f"publik:{message.citizen}", message.at, entity, identity=(message.id,))
 

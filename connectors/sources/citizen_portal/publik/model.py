@@ -41,6 +41,7 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Email = Annotated[
     str, Field(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
 ]
+Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")]
 
 
 class _Strict(BaseModel):
@@ -105,6 +106,9 @@ class Preferences(_Strict):
     topics: list[Literal["canteen", "library", "requests", "disruptions"]] = Field(max_length=20)
     lines: list[Line] = Field(max_length=100)
     language: str = Field(default="fr", pattern="^[a-z]{2}$")
+    phone: Phone | None = None
+    channel: Literal["mail", "sms", "app"] = "mail"
+    digest: bool = False
 
 
 class Message(_Strict):

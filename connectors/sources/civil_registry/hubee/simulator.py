@@ -169,6 +169,7 @@ class Simulator(simulator.Simulator):
             if body is not None:
                 found["status"] = body["status"]
                 found["updateDateTime"] = self._now()
+                found["closeDateTime"] = self._now() if body["status"] in CLOSED else None
                 return Response(status_code=204)
             # The one answer of the loop that becomes a record; attachments and digests travel within it.
             key = f"hubee:{found['id']}"
@@ -195,6 +196,8 @@ class Simulator(simulator.Simulator):
             if found is None:
                 return _error(404, "Case is not found")
             self._step(found, body["caseCurrentStatus"], body["caseNewStatus"], author=body["author"])
+            # What the commune wrote for itself, and to the resident, is given back to it as it was.
+            found["events"][-1] |= {name: body[name] for name in ("partnerAttributes", "message") if name in body}
             return JSONResponse(found["events"][-1], 201)
 
     def _procedure(self, request: Request) -> str | None:

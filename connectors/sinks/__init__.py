@@ -1,0 +1,1 @@
+"""What the hub writes to: `<product>/`, one folder per outside product."""

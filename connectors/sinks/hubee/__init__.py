@@ -1,0 +1,1 @@
+"""HubEE, told what the town hall decided about a request."""

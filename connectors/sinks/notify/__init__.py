@@ -1,0 +1,1 @@
+"""A notification service with the interface of GOV.UK Notify."""

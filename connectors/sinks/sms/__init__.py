@@ -1,0 +1,1 @@
+"""Short messages by a gateway that can only be told to send."""

@@ -1,0 +1,1 @@
+"""The city's application, called with signed messages."""

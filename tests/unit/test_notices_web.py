@@ -1,0 +1,131 @@
+"""What comes back about messages: one click ends them, and providers say what became of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import insert
+
+from hub import catalogue
+from hub.config import Settings, Sink
+from hub.delivery import seals
+from hub.store import Store
+from hub.store import tables as t
+from hub.web.app import create_app
+
+NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
+ANNE = "5b0c2f1e-8d57-4a39-9c7e-1f6a2d4b8e03"
+ROW = "0b1d5b52-52f0-5b7e-8a51-6a1f0e6a9d10"
+
+
+class Hub:
+    """A web role with one message that went out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(f"sqlite:///{folder}/hub.sqlite")
+        self.store.migrate()
+        self.secret = folder / "secret"
+        self.secret.write_text("a secret\n", "utf-8")
+        sink = Sink(base_url="https://vendor.invalid", receipts_secret_file=self.secret)
+        settings = Settings.model_validate(
+            {"sinks": {"sms": sink}, "notifications": {"unsubscribe_secret_file": self.secret}}
+        )
+        app = create_app(
+            settings, self.store, catalogue.schemas(), {"publik": catalogue.connectors()["publik"]}, publish,
+            lambda *_: None, lambda: NOW,
+        )  # fmt: skip
+        self.client = TestClient(app)
+        payload = json.dumps({"address": "+33639980001"})
+        with self.store._write() as connection:
+            connection.execute(
+                insert(t.outbox).values(
+                    id=ROW,
+                    position=1,
+                    channel="sms",
+                    topic="canteen",
+                    citizen=ANNE,
+                    subject="s",
+                    event_id="e",
+                    payload=payload,
+                    state="sent",
+                    attempts=1,
+                    next_at=0,
+                    created_at=0,
+                )
+            )
+
+    def receipt(self, status: str, said: str = "a secret") -> int:
+        body = {"reference": ROW, "status": status}
+        return self.client.post("/receipts/sms", json=body, headers={"Authorization": f"Bearer {said}"}).status_code
+
+
+async def publish(_product: str, _wish: object) -> str:
+    return ""
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    made = Hub(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_one_click_ends_messages_of_a_topic(hub: Hub) -> None:
+    """Following the link does nothing, pressing the button does; without a login."""
+    link = f"/desinscription/{ROW}/{seals.of(hub.secret, ROW)}"
+    assert "par aucun moyen" in hub.client.get(link).text
+    assert hub.store.stops() == {}
+    # A mail program posts by itself: RFC 8058.
+    assert "enregistré" in hub.client.post(link, data={"List-Unsubscribe": "One-Click"}).text
+    assert hub.store.stops() == {"unsubscribed": 1}
+
+
+def test_nobody_ends_another_one_s_messages(hub: Hub) -> None:
+    """A link that is not sealed by the hub is none."""
+    for seal in ("0" * 32, "x", seals.of(hub.secret, ANNE)):
+        assert hub.client.post(f"/desinscription/{ROW}/{seal}").status_code == 404
+    assert hub.store.stops() == {}
+    assert seals.of(None, ROW) is None
+
+
+def test_a_number_that_does_not_exist_is_heard_of_and_not_written_to_again(hub: Hub) -> None:
+    """The row is refused, the address stopped."""
+    assert hub.receipt("unknown_number") == 204
+    assert hub.store.outbox_rows("sms") == [(ROW, "refused")]
+    assert hub.store.stops() == {"bounced": 1}
+
+
+def test_a_message_that_did_not_arrive_stops_nothing(hub: Hub) -> None:
+    """A telephone that was off is not a dead number."""
+    assert hub.receipt("undelivered") == 204
+    assert (hub.store.outbox_rows("sms"), hub.store.stops()) == ([(ROW, "refused")], {})
+
+
+def test_a_receipt_needs_the_token_and_a_shape(hub: Hub) -> None:
+    """Neither a stranger nor a provider that babbles changes anything."""
+    assert hub.receipt("unknown_number", "another") == 401
+    headers = {"Authorization": "Bearer a secret"}
+    for body in (b"", b"[]", b'{"reference": 1}'):
+        assert hub.client.post("/receipts/sms", content=body, headers=headers).status_code == 400
+    assert hub.client.post("/receipts/webhook", content=b"{}", headers=headers).status_code == 404
+    assert hub.store.outbox_rows("sms") == [(ROW, "sent")]
+
+
+def test_the_operations_page_says_what_will_be_too_late(hub: Hub) -> None:
+    """Before it is: nothing has gone out for an hour, and three notices are of use until 09:00."""
+    moment = int(NOW.timestamp() * 1000)
+    rows = [
+        {"id": f"r{n}", "position": n, "channel": "mail", "topic": "canteen", "citizen": ANNE, "subject": "s",
+         "event_id": "e", "payload": "{}", "state": "pending", "attempts": 0, "next_at": 0,
+         "created_at": moment - 3_600_000, "until": moment + 20 * 60_000}
+        for n in range(3)
+    ]  # fmt: skip
+    with hub.store._write() as connection:
+        connection.execute(insert(t.outbox), rows)
+    page = TestClient(hub.client.app, client=("127.0.0.1", 1), headers={"Host": "127.0.0.1"}).get("/operations").text
+    assert "3 will miss 09:00" in page

@@ -1,0 +1,247 @@
+"""When people are told: quiet hours, digests, caps, cut-offs, and what has become of no use."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.calendar import cut_off, is_school_day, is_working_day
+from hub.delivery.words import compose
+from hub.model.notice import Notice, Recipient, Urgency, Waiting
+from hub.store.notices import Parcel
+from schemas.models.library import HoldReady, LoanOverdue
+from schemas.models.school_catering import AbsenceRecorded, Activity, MealBooked
+from streams.notify import DIGEST, FRESH, RULES, Manners, again, decide
+
+PARIS = ZoneInfo("Europe/Paris")
+CITY = Manners(time(21), time(7), 10, time(18), working_days=True, cut_off=time(9), cut_off_days=0, school_zone="A")
+TOPICS = frozenset({"canteen", "library", "requests", "disruptions"})
+ANNE = Recipient("a", "anne@example.org", TOPICS)
+TUESDAY = date(2026, 3, 10)
+
+
+class Told(NamedTuple):
+    """An event."""
+
+    payload: Any
+    read_at: int
+    id: str = "e1"
+    subject: str = "s"
+    replay: bool = False
+
+    @property
+    def type(self) -> str:
+        """Full name."""
+        return str(self.payload.TYPE)
+
+
+def at(hour: int, minute: int = 0, day: date = TUESDAY) -> datetime:
+    return datetime.combine(day, time(hour, minute), PARIS).astimezone(UTC)
+
+
+def milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def tell(payload: Any, now: datetime, *recipients: Recipient, manners: Manners = CITY, **about: Any) -> list[Notice]:
+    event = Told(payload, milliseconds(now), **about)
+    return list(decide([(event, recipients or (ANNE,))], now, manners))
+
+
+def due(notice: Notice) -> datetime | None:
+    return datetime.fromtimestamp(notice.due_at / 1000, PARIS) if notice.due_at is not None else None
+
+
+def waiting(notice: Notice, **changes: Any) -> Waiting:
+    """Return a notice as it comes back when it is due."""
+    n = notice
+    row = Waiting(n.id, n.channel, n.topic, n.citizen, n.payload, n.urgency, n.until, n.digest, concerned=True)
+    return row._replace(**changes)
+
+
+def test_in_quiet_hours_only_what_is_urgent_goes_out() -> None:
+    """The rest waits for the morning."""
+    (hold,) = tell(HoldReady(), at(22))
+    assert due(hold) == datetime(2026, 3, 11, 7, 0, tzinfo=PARIS)
+    (hold,) = tell(HoldReady(), at(6, 59))
+    assert due(hold) == datetime(2026, 3, 10, 7, 0, tzinfo=PARIS)
+    (absence,) = tell(AbsenceRecorded(), at(22))
+    assert (absence.urgency, absence.due_at) == (Urgency.URGENT, None)
+    (hold,) = tell(HoldReady(), at(7))
+    assert hold.due_at is None
+
+
+def test_quiet_hours_may_lie_within_a_day() -> None:
+    """A city that lets people have their lunch."""
+    lunch = CITY._replace(quiet_from=time(12), quiet_until=time(14))
+    (hold,) = tell(HoldReady(), at(13), manners=lunch)
+    assert due(hold) == datetime(2026, 3, 10, 14, 0, tzinfo=PARIS)
+    for hour in (11, 14, 23):
+        assert tell(HoldReady(), at(hour), manners=lunch)[0].due_at is None
+
+
+def test_two_facts_that_are_known_at_once_are_one_message() -> None:
+    """Two children, one parent; another parent has one of their own."""
+    marc = Recipient("m", "marc@example.org", TOPICS)
+    lunch = MealBooked(meal_date=TUESDAY, activity=Activity.LUNCH)
+    events = [(Told(lunch, milliseconds(at(8)), f"e{n}", f"child:{n}"), [ANNE, marc]) for n in (1, 2)]
+    notices = decide(events, at(8), CITY)
+    assert [(n.citizen, len(n.payload["more"])) for n in notices] == [("a", 1), ("m", 1)]
+    row = notices[0]
+    parcel = Parcel(row.id, "mail", row.topic, "a", row.subject, row.payload, 0, None, begun=False)
+    message = compose(parcel, None)
+    assert message.subject == "Cantine : réservations enregistrées (2)"
+    assert message.text.count("- déjeuner, mardi 10 mars (annulable jusqu'au mardi 10 mars à 09:00)\n") == 2
+
+
+@pytest.mark.parametrize(("hour", "minute", "says"), [(8, 50, True), (9, 5, False)])
+def test_what_can_still_be_done_is_said_until_the_cut_off(hour: int, minute: int, says: bool) -> None:
+    """At 09:05 nobody reads that they can cancel until 09:00."""
+    (notice,) = tell(MealBooked(meal_date=TUESDAY), at(hour, minute))
+    assert ("cancel_until" in notice.payload["values"]) == says
+    assert (notice.until == milliseconds(at(9))) == says
+
+
+def test_an_offer_that_waited_past_its_cut_off_is_not_sent() -> None:
+    """Decided again at 09:05, it expires."""
+    (notice,) = tell(MealBooked(meal_date=TUESDAY), at(6))
+    assert due(notice) == datetime(2026, 3, 10, 7, 0, tzinfo=PARIS)
+    assert [d.state for d in again([waiting(notice)], {"a": ANNE}, at(8, 59), CITY)] == ["pending"]
+    assert [d.state for d in again([waiting(notice)], {"a": ANNE}, at(9, 5), CITY)] == ["expired"]
+
+
+def test_who_asked_for_a_digest_gets_one_message_a_day() -> None:
+    """Urgent things come at once all the same; one thing alone is told as itself."""
+    daily = ANNE._replace(digest=True)
+    rows = [tell(HoldReady(), at(10), daily, id=f"e{n}")[0] for n in (1, 2)]
+    assert {due(row) for row in rows} == {datetime(2026, 3, 10, 18, 0, tzinfo=PARIS)}
+    assert tell(AbsenceRecorded(), at(10), daily)[0].due_at is None
+    first, folded = again([waiting(row) for row in rows], {"a": daily}, at(18), CITY)
+    assert (first.state, first.payload and first.payload["template"]) == ("pending", DIGEST)
+    assert (folded.state, folded.code) == ("folded", first.id)
+    assert first.payload is not None
+    message = compose(Parcel(first.id, "mail", "library", "a", "s", first.payload, 0, None, begun=False), None)
+    assert message.text.count("Un document que vous avez réservé vous attend.") == 2
+    assert message.text.count("Bonjour") == message.text.count("Vous recevez ce message") == 1
+    (alone,) = again([waiting(rows[0])], {"a": daily}, at(18), CITY)
+    assert (alone.payload or {})["template"] == "hold_ready"
+
+
+def test_a_digest_that_would_come_too_late_is_not_waited_for() -> None:
+    """What ends at 09:00 is told at 08:00."""
+    (notice,) = tell(MealBooked(meal_date=TUESDAY), at(8), ANNE._replace(digest=True))
+    assert (notice.due_at, notice.digest) == (None, False)
+
+
+def test_beyond_the_cap_notices_come_with_the_digest() -> None:
+    """Within one batch too; nothing is dropped."""
+    events = [(Told(HoldReady(), milliseconds(at(10)), f"e{n}"), [ANNE._replace(told=9)]) for n in range(3)]
+    apart = [decide([event], at(10), CITY)[0] for event in events]
+    assert all(notice.due_at is None for notice in apart)
+    kinds = [HoldReady(), LoanOverdue(), MealBooked()]
+    mixed = [(Told(kind, milliseconds(at(10)), f"e{n}"), [ANNE._replace(told=9)]) for n, kind in enumerate(kinds)]
+    assert [notice.digest for notice in decide(mixed, at(10), CITY)] == [False, True, True]
+
+
+def test_a_reminder_waits_for_a_working_day() -> None:
+    """Nobody answers the library's telephone on a Sunday."""
+    (notice,) = tell(LoanOverdue(), at(10, day=date(2026, 4, 5)))  # Easter, and Monday is a holiday
+    assert due(notice) == datetime(2026, 4, 7, 7, 0, tzinfo=PARIS)
+    assert tell(HoldReady(), at(10, day=date(2026, 4, 5)))[0].due_at is None
+
+
+@pytest.mark.parametrize(
+    ("recipient", "channel", "address"),
+    [
+        (ANNE._replace(channel="sms", phone="+33639980001"), "sms", "+33639980001"),
+        (ANNE._replace(channel="sms"), "mail", "anne@example.org"),
+        (ANNE._replace(channel="app"), "app", "a"),
+        (
+            ANNE._replace(channel="sms", phone="+33639980001", stopped=frozenset({("sms", "*")})),
+            "mail",
+            "anne@example.org",
+        ),
+    ],
+)
+def test_the_preferred_channel_is_taken_and_mail_else(recipient: Recipient, channel: str, address: str) -> None:
+    """A preferred channel without an address, or with a dead one, leaves mail."""
+    (notice,) = tell(HoldReady(), at(10), recipient)
+    assert (notice.channel, notice.payload["address"]) == (channel, address)
+
+
+@pytest.mark.parametrize("stop", [("*", "*"), ("mail", "*"), ("*", "library"), ("mail", "library")])
+def test_who_stopped_it_or_died_is_told_nothing(stop: tuple[str, str]) -> None:
+    """Neither at once nor when what waited is due."""
+    gone = ANNE._replace(stopped=frozenset({stop}))
+    assert tell(HoldReady(), at(10), gone) == []
+    (notice,) = tell(HoldReady(), at(22))
+    assert [d.state for d in again([waiting(notice)], {"a": gone}, at(7), CITY)] == ["unwanted"]
+    assert [d.state for d in again([waiting(notice)], {}, at(7), CITY)] == ["unwanted"]
+    assert [d.state for d in again([waiting(notice, concerned=False)], {"a": ANNE}, at(7), CITY)] == ["unwanted"]
+    assert tell(HoldReady(), at(10), ANNE._replace(stopped=frozenset({("mail", "canteen")}))) != []
+
+
+def test_the_address_is_the_one_of_the_moment_at_which_it_goes_out() -> None:
+    """Who changed it while a notice waited gets it there."""
+    (notice,) = tell(HoldReady(), at(22))
+    (decided,) = again([waiting(notice)], {"a": ANNE._replace(email="new@example.org")}, at(7), CITY)
+    assert (decided.payload or {})["address"] == "new@example.org"
+
+
+payloads = st.sampled_from([HoldReady(), LoanOverdue(), MealBooked(meal_date=TUESDAY), AbsenceRecorded()])
+moments = st.datetimes(datetime(2026, 3, 8), datetime(2026, 4, 8), timezones=st.just(UTC))
+wishes = st.builds(ANNE._replace, digest=st.booleans(), told=st.integers(0, 20))
+
+
+@given(payloads, moments, wishes)
+def test_a_notice_goes_out_at_a_decent_moment_or_expires(payload: Any, now: datetime, recipient: Recipient) -> None:
+    """However often it is decided again: never in quiet hours, never when it is of no use, and it comes to an end."""
+    (notice,) = tell(payload, now, recipient)
+    rule = RULES[payload.TYPE]
+    row, due_at = waiting(notice), notice.due_at
+    for _ in range(5):
+        if due_at is None:
+            break
+        assert due_at > milliseconds(now)
+        now = datetime.fromtimestamp(due_at / 1000, UTC)
+        (decided,) = again([row], {"a": recipient}, now, CITY)
+        due_at = decided.due_at
+        if decided.state == "expired":
+            assert milliseconds(now) >= notice.until
+            return
+    assert due_at is None
+    assert milliseconds(now) < notice.until
+    local = now.astimezone(PARIS).time()
+    assert rule.urgency is Urgency.URGENT or time(7) <= local < time(21)
+
+
+def test_every_rule_is_of_use_for_as_long_as_news_is_news() -> None:
+    """Else a fact that is read late would be told and too late at once."""
+    assert all(rule.useful >= FRESH for rule in RULES.values())
+
+
+def test_the_calendar_knows_holidays_of_the_city_and_of_schools() -> None:
+    """A Wednesday, a public holiday, winter holidays of one zone; an unknown year has none."""
+    assert [is_school_day(day, "A") for day in (TUESDAY, date(2026, 3, 11), date(2026, 5, 1))] == [True, False, False]
+    assert (is_school_day(date(2026, 2, 10), "A"), is_school_day(date(2026, 2, 10), "B")) == (False, True)
+    assert is_school_day(date(2040, 2, 14), "A")
+    assert not is_working_day(date(2026, 7, 14))
+
+
+def test_a_cut_off_counts_school_days() -> None:
+    """One school day before the first Monday after holidays is before them."""
+    assert cut_off(date(2026, 2, 23), time(9), 1, "A") == datetime(2026, 2, 6, 9, 0, tzinfo=PARIS)
+    assert cut_off(TUESDAY, time(9), 0, "A") == datetime(2026, 3, 10, 9, 0, tzinfo=PARIS)
+
+
+def test_nothing_is_told_too_early_of_a_clock_change() -> None:
+    """The night in which clocks change has quiet hours like any other."""
+    night = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
+    (notice,) = tell(HoldReady(), night)
+    assert due(notice) == datetime(2026, 3, 29, 7, 0, tzinfo=PARIS)
+    assert notice.due_at == milliseconds(night + timedelta(hours=4, minutes=30))
