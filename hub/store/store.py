@@ -53,6 +53,8 @@ OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _CHUNK = 400
 """Values in one IN list: SQLite bounds them."""
+DISCLOSED_DAYS = 365
+"""How long it can be asked who received what, and who acted for whom."""
 _COUNTED = {"preserve_rowcount": True}
 """Of an INSERT, SQLAlchemy tells the rows on PostgreSQL only when asked."""
 
@@ -133,6 +135,8 @@ class LinkShown(NamedTuple):
     role: str
     since: int
     until: str | None
+    scope: Sequence[str] = ()
+    """Blocks that it is limited to; empty: all."""
 
 
 class Proposal(NamedTuple):
@@ -199,13 +203,14 @@ class Store:
         self._engine.dispose()
 
     def _write(self) -> AbstractContextManager[Connection]:
-        return self._transaction(write=True)
+        return self.transaction(write=True)
 
     def _read(self) -> AbstractContextManager[Connection]:
-        return self._transaction(write=False)
+        return self.transaction(write=False)
 
     @contextmanager
-    def _transaction(self, *, write: bool) -> Iterator[Connection]:
+    def transaction(self, *, write: bool) -> Iterator[Connection]:
+        """Run the statements of one transaction; raise `Transient` while the database is away."""
         try:
             with self._engine.connect().execution_options(hub_write=write) as connection, connection.begin():
                 yield connection
@@ -646,17 +651,18 @@ class Store:
         if not events:
             return
         today = now.astimezone(CITY).date().isoformat()
-        by_subject: dict[str, list[str]] = {}
+        by_subject: dict[str, dict[str, frozenset[str]]] = {}
         linked = self._in(
             connection,
             t.links.c.subject,
             sorted({e.subject for e in events if e.audience == "person"}),
             t.links.c.subject,
             t.links.c.citizen,
+            t.links.c.scope,
             where=and_(t.links.c.closed_at.is_(None), or_(t.links.c.until.is_(None), t.links.c.until >= today)),
         )
-        for subject, citizen in linked:
-            by_subject.setdefault(subject, []).append(citizen)
+        for subject, citizen, scope in linked:
+            by_subject.setdefault(subject, {})[citizen] = frozenset(json.loads(scope))
         lines = sorted({line for e in events if e.audience == "public" for line in getattr(e.payload, "lines", ())})
         by_line: dict[str, list[str]] = {}
         for line, citizen in self._in(connection, t.interest.c.line, lines, t.interest.c.line, t.interest.c.citizen):
@@ -674,11 +680,21 @@ class Store:
             )
         }
         for item in events:
+            scopes: Mapping[str, frozenset[str]] = {}
             if item.audience == "person":
-                concerned = sorted(by_subject.get(item.subject, []))
+                scopes = by_subject.get(item.subject, {})
+                concerned = sorted(scopes)
             else:
                 concerned = sorted({c for line in getattr(item.payload, "lines", ()) for c in by_line.get(line, [])})
-            yield item, concerned, [wishes[citizen] for citizen in concerned if citizen in wishes]
+            # A topic bears the name of the block that shows it: who may not see that is not told either.
+            yield (
+                item,
+                concerned,
+                [
+                    (name, email, topics & scopes[name] if scopes.get(name) else topics)
+                    for name, email, topics in (wishes[citizen] for citizen in concerned if citizen in wishes)
+                ],
+            )
 
     def reach(self, events: Sequence[StoredEvent], policy: Policy, now: datetime) -> Reach:
         """Tell whom events would concern if they were written now; nothing is."""
@@ -756,8 +772,16 @@ class Store:
             ]
 
     def sent(self, row_id: str, now: int) -> None:
-        """Mark a row as done."""
-        self._mark(row_id, state="sent", done_at=now, code=None)
+        """Mark a row as done, and a mail as received by its citizen."""
+        with self._write() as connection:
+            o = t.outbox.c
+            mail = connection.execute(
+                select(o.citizen, o.topic).where(o.id == row_id, o.state == "pending", o.citizen.is_not(None))
+            ).first()
+            if mail is not None:
+                told = {"recipient": "mail", "purpose": "notice", "what": json.dumps([mail.topic])}
+                connection.execute(insert(t.disclosures).values(id=row_id, citizen=mail.citizen, at=now, **told))
+            self._set(connection, row_id, state="sent", done_at=now, code=None)
 
     def later(self, row_id: str, at: int, code: str) -> None:
         """Try again at a later moment."""
@@ -769,9 +793,13 @@ class Store:
 
     def _mark(self, row_id: str, **values: Any) -> None:
         with self._write() as connection:
-            connection.execute(
-                update(t.outbox).where(t.outbox.c.id == row_id).values(attempts=t.outbox.c.attempts + 1, **values)
-            )
+            self._set(connection, row_id, **values)
+
+    @staticmethod
+    def _set(connection: Connection, row_id: str, **values: Any) -> None:
+        connection.execute(
+            update(t.outbox).where(t.outbox.c.id == row_id).values(attempts=t.outbox.c.attempts + 1, **values)
+        )
 
     def outbox_counts(self) -> dict[tuple[str, str], int]:
         """Count rows by channel and state."""
@@ -812,7 +840,7 @@ class Store:
         day = (today or datetime.now(CITY).date()).isoformat()
         with self._read() as connection:
             rows = connection.execute(
-                select(t.links.c.subject, t.links.c.role, t.links.c.since, t.links.c.until)
+                select(t.links.c.subject, t.links.c.role, t.links.c.since, t.links.c.until, t.links.c.scope)
                 .where(
                     t.links.c.citizen == citizen,
                     t.links.c.closed_at.is_(None),
@@ -820,7 +848,7 @@ class Store:
                 )
                 .order_by(t.links.c.subject)
             )
-            return [LinkShown(*row) for row in rows]
+            return [LinkShown(*row[:4], json.loads(row[4])) for row in rows]
 
     def proposals(self) -> list[Proposal]:
         """Return the links that wait for a clerk, oldest first."""
@@ -1042,6 +1070,12 @@ class Store:
             stale = int(now.timestamp() * 1000)
             connection.execute(delete(t.logins).where(t.logins.c.expires_at < stale))
             connection.execute(delete(t.sessions).where(t.sessions.c.expires_at < stale))
+            connection.execute(delete(t.sign_ins).where(t.sign_ins.c.expires_at < stale))
+            year = int((now - timedelta(days=DISCLOSED_DAYS)).timestamp() * 1000)
+            connection.execute(delete(t.disclosures).where(t.disclosures.c.at < year))
+            connection.execute(delete(t.mandates).where(t.mandates.c.ended_at < year))
+            long_over = (now - timedelta(days=DISCLOSED_DAYS)).date().isoformat()
+            connection.execute(delete(t.mandates).where(t.mandates.c.until < long_over))
             # What was decided stays, and by whom; what it was decided by does not.
             connection.execute(
                 update(t.proposals)
@@ -1080,7 +1114,8 @@ class Store:
                 if connection.execute(others.limit(1)).first() is None:
                     mine = and_(t.entries.c.subject == subject, t.entries.c.audience == "person")
                     entries += connection.execute(delete(t.entries).where(mine)).rowcount
-            for table in (t.preferences, t.interest, t.logins, t.sessions, t.proposals):
+            personal = (t.disclosures, t.identities, t.sign_ins, t.mandates)
+            for table in (t.preferences, t.interest, t.logins, t.sessions, t.proposals, *personal):
                 connection.execute(delete(table).where(table.c.citizen == citizen))
             connection.execute(
                 update(t.commands)
