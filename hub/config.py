@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import time
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -91,6 +92,15 @@ class Web(_Section):
     """How the outside reaches it; decides links and cookies."""
     tokens_file: Path = Path(".hub/data/tokens.toml")
     """SHA-256 hashes of API tokens with their scopes; `hub token new` adds one."""
+
+
+class Account(_Section):
+    """What the account tells of the city's own rules."""
+
+    canteen_days: int | None = Field(default=None, ge=0, le=30)
+    """Working days before a meal until which it can be changed; empty: the page does not say."""
+    canteen_time: time = time(10, 0)
+    """Time of that day, in Europe/Paris."""
 
 
 class Telemetry(_Section):
@@ -201,6 +211,8 @@ class Settings(_Section):
     """What is too large for Kafka."""
     web: Web = Web()
     """Web role."""
+    account: Account = Account()
+    """The account."""
     telemetry: Telemetry = Telemetry()
     """Metrics and logs."""
     mail: Mail = Mail()

@@ -885,7 +885,7 @@ class Store:
         with self._read() as connection:
             for start in range(0, len(subjects), _CHUNK):
                 found.extend(
-                    self._shown(
+                    self.shown(
                         connection,
                         and_(
                             t.entries.c.subject.in_(subjects[start : start + _CHUNK]), t.entries.c.audience == "person"
@@ -902,12 +902,13 @@ class Store:
         """
         e = t.entries.c
         with self._read() as connection:
-            return self._shown(
+            return self.shown(
                 connection, and_(e.type.in_([name for name in types if not _ends(name)]), _last_public(t.entries))
             )
 
     @staticmethod
-    def _shown(connection: Connection, condition: Any) -> list[Shown]:
+    def shown(connection: Connection, condition: Any, limit: int | None = None) -> list[Shown]:
+        """Return entries in the promised order per subject, the first ones if there is a limit."""
         e = t.entries.c
         rows = connection.execute(
             select(
@@ -925,6 +926,7 @@ class Store:
             )
             .where(condition)
             .order_by(e.subject, e.seq_epoch, e.seq_offset, e.seq_index)
+            .limit(limit)
         )
         return [Shown(*row[:7], Seq(*row[7:10]), json.loads(row[10])) for row in rows]
 
@@ -950,7 +952,7 @@ class Store:
             subjects = sorted({f"{before}{number}" for number in records})
             for start in range(0, len(subjects), _CHUNK):
                 known = and_(e.subject.in_(subjects[start : start + _CHUNK]), _last_public(t.entries))
-                for shown in self._shown(connection, known):
+                for shown in self.shown(connection, known):
                     if shown.type == changed and shown.payload["title"]:
                         found[shown.payload["local_id"]] = shown.payload["title"]
         return found

@@ -16,14 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from fastapi import Depends, FastAPI, Form, Header, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
-from pydantic import BaseModel, ConfigDict
 
 from hub import __version__
 from hub.avro import registry
@@ -34,12 +32,14 @@ from hub.model.connector import Connector
 from hub.model.errors import TooLarge
 from hub.model.intake import Call, Emit, Refusal
 from hub.store import Store
+from hub.web.accounts import Accounts
+from hub.web.api import add_api
 from hub.web.desk import add_desk
 from hub.web.edges import Edges
-from hub.web.operations import Flow
+from hub.web.operations import Flow, Pauses
 from hub.web.problems import Problem, documented, install
 from hub.web.tokens import Token, Tokens
-from streams.account import CITY, SHOWS, blocks, works
+from streams.account import CITY
 
 LARGEST_CALL = 256 * 1024
 SESSION = "hub_session"
@@ -54,59 +54,6 @@ HEADERS = {
 ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 BEARER = HTTPBearer(auto_error=False, description="A token of `hub token new`.")
 HERE = Path(__file__).parent
-
-
-class LineBody(BaseModel):
-    """One line of a block."""
-
-    what: str
-    detail: str
-    state: str
-
-
-class BlockBody(BaseModel):
-    """One block of the account."""
-
-    name: str
-    title: str
-    as_of: datetime | None
-    """Moment up to which the block's sources are known."""
-    lines: list[LineBody]
-
-
-class LinkBody(BaseModel):
-    """An open link."""
-
-    subject: str
-    role: str
-    since: datetime
-    until: str | None
-
-
-class AccountBody(BaseModel):
-    """A citizen's account."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "citizen": "3f0c8a52-3f0e-4c2e-9a55-6c1f6f0f7c11",
-                "links": [
-                    {"subject": "chrono:E0001", "role": "PARENT", "since": "2026-03-10T07:40:00Z", "until": None}
-                ],
-                "blocks": [
-                    {
-                        "name": "canteen",
-                        "title": "Cantine cette semaine",
-                        "as_of": "2026-03-10T08:40:00+01:00",
-                        "lines": [{"what": "Mardi 10 mars", "detail": "Déjeuner", "state": "Réservé"}],
-                    }
-                ],
-            }
-        }
-    )
-    citizen: str
-    links: list[LinkBody]
-    blocks: list[BlockBody]
 
 
 Publish = Callable[[str, Emit], Awaitable[str]]
@@ -140,18 +87,6 @@ def create_app(
     public = urlsplit(settings.web.public_url)
     secure = public.scheme == "https"
     flow = Flow(settings.telemetry.discovery_file)
-    public_types = schemas.names("public")
-    disruptions = [name for name in public_types if name.startswith(SHOWS["disruptions"])]
-    catalogues = {
-        of: product
-        for product, source in settings.connectors.items()
-        if product in connectors and source.enabled and (of := source.settings.get("titles_of"))
-    }
-    said = {
-        product: {f"hub.{connector.domain}.{name}" for feed in connector.feeds.values() for name in feed.manifest.emits}
-        for product, connector in connectors.items()
-    }
-
     app.add_middleware(Edges, largest=LARGEST_CALL, headers=HEADERS | (ONLY_TLS if secure else {}))
 
     def service(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> Token:
@@ -163,60 +98,8 @@ def create_app(
             )
         return token
 
-    def account_of(citizen: str) -> tuple[list[Any], list[Any]]:
-        now = clock()
-        today = now.astimezone(CITY).date()
-        links = store.links_of(citizen, today)
-        linked = {link.subject.partition(":")[0] for link in links}
-        sources = {p: types if p in linked else types.intersection(public_types) for p, types in said.items()}
-        shown = store.public_entries(disruptions)
-        entries = store.account(citizen, today)
-        lent = works(entries)
-        titles = {
-            (of, number): title
-            for of, catalogue in catalogues.items()
-            for number, title in store.titles(catalogue, [number for product, number in lent if product == of]).items()
-        }
-        parts = blocks(
-            entries,
-            sorted(shown, key=lambda entry: entry.seq),
-            store.lines_of(citizen),
-            now,
-            store.freshness(),
-            sources,
-            titles,
-        )
-        return links, parts
-
-    @app.get("/api/v1/accounts/{citizen}", responses=documented(401, 403, 404, 422, 503), tags=["account"])
-    def account(citizen: UUID, token: Token = Depends(service)) -> AccountBody:
-        """Return a citizen's account as it stands now."""
-        if "account:read" not in token.scopes:
-            raise Problem(403, "no_scope", "The token may not read accounts", "Ask for the scope account:read.")
-        if not store.knows(str(citizen)):
-            raise Problem(404, "no_account", "No such account", "Nobody with this id has linked anything.")
-        links, parts = account_of(str(citizen))
-        return AccountBody(
-            citizen=str(citizen),
-            links=[
-                LinkBody(
-                    subject=link.subject,
-                    role=link.role,
-                    since=datetime.fromtimestamp(link.since / 1000, UTC),
-                    until=link.until,
-                )
-                for link in links
-            ],
-            blocks=[
-                BlockBody(
-                    name=part.name,
-                    title=part.title,
-                    as_of=part.as_of,
-                    lines=[LineBody(what=line.what, detail=line.detail, state=line.state) for line in part.lines],
-                )
-                for part in parts
-            ],
-        )
+    accounts = Accounts(settings, store, schemas, connectors, Pauses(flow))
+    add_api(app, store, accounts, service, clock)
 
     # -- pages ------------------------------------------------------------------------------------
 
@@ -234,8 +117,10 @@ def create_app(
         citizen = store.session(request.cookies.get(SESSION, ""), clock())
         if citizen is None:
             return page(request, "ferme.html", 401)
-        links, parts = account_of(citizen)
-        return page(request, "compte.html", links=links, blocks=parts, now=clock().astimezone(CITY))
+        found = accounts.read(citizen, clock())
+        return page(
+            request, "compte.html", links=found.links, blocks=found.blocks, why=found.why, now=clock().astimezone(CITY)
+        )
 
     @app.get("/connexion/{token}", include_in_schema=False)
     def login_page(request: Request, token: str) -> Response:

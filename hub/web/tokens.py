@@ -8,7 +8,17 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-SCOPES = ("account:read", "links:decide", "operations:read")
+from streams.account import SHOWS
+
+SCOPES = (
+    "account:read",
+    *(f"account:{name}" for name in SHOWS),
+    "accounts:assist",
+    "links:decide",
+    "households:change",
+    "operations:read",
+)
+"""`account:read` is every block of every account; `account:<block>` is one."""
 
 
 class Token(NamedTuple):
