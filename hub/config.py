@@ -103,6 +103,19 @@ class Account(_Section):
     """Time of that day, in Europe/Paris."""
 
 
+class Provider(_Section):
+    """An OpenID Connect provider by which residents sign in."""
+
+    kind: Literal["publik", "franceconnect"]
+    """`publik`: its `sub` is the account's uuid; `franceconnect`: its `sub` is attached to an account once."""
+    issuer: str = Field(pattern="^https?://")
+    """The provider's issuer, as its discovery document says it."""
+    client_id: str
+    """What the provider calls the hub."""
+    client_secret_file: Path
+    """File with the client's secret."""
+
+
 class Telemetry(_Section):
     """Metrics and logs."""
 
@@ -213,6 +226,8 @@ class Settings(_Section):
     """Web role."""
     account: Account = Account()
     """The account."""
+    sign_in: dict[str, Provider] = Field(default_factory=dict)
+    """Providers by which residents sign in, by names of your choice; the link that works once works beside them."""
     telemetry: Telemetry = Telemetry()
     """Metrics and logs."""
     mail: Mail = Mail()

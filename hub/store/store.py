@@ -958,12 +958,11 @@ class Store:
         return found
 
     def knows(self, citizen: str) -> bool:
-        """Tell whether the citizen ever linked anything or said what to be told."""
+        """Tell whether the citizen ever asked for anything, or has been given a link."""
         with self._read() as connection:
-            found = connection.execute(
-                select(t.commands.c.event_id).where(t.commands.c.citizen == citizen).limit(1)
-            ).first()
-            return found is not None
+            asked = select(t.commands.c.event_id).where(t.commands.c.citizen == citizen).limit(1)
+            given = select(t.links.c.id).where(t.links.c.citizen == citizen).limit(1)
+            return any(connection.execute(query).first() is not None for query in (asked, given))
 
     def lines_of(self, citizen: str) -> list[str]:
         """Return the lines that a citizen asked about."""
@@ -1158,16 +1157,21 @@ class Store:
             citizen = connection.execute(
                 select(t.logins.c.citizen).where(t.logins.c.token_hash == _hash(token))
             ).scalar_one()
-            session = secrets.token_urlsafe(32)
-            connection.execute(
-                insert(t.sessions).values(
-                    token_hash=_hash(session),
-                    citizen=citizen,
-                    created_at=moment,
-                    expires_at=int((now + timedelta(hours=hours)).timestamp() * 1000),
-                )
+            return self.open_session(connection, citizen, now, hours)
+
+    @staticmethod
+    def open_session(connection: Connection, citizen: str, now: datetime, hours: int = 8) -> str:
+        """Open a session for a citizen whose identity is certain; only the hash of its token is kept."""
+        session = secrets.token_urlsafe(32)
+        connection.execute(
+            insert(t.sessions).values(
+                token_hash=_hash(session),
+                citizen=citizen,
+                created_at=int(now.timestamp() * 1000),
+                expires_at=int((now + timedelta(hours=hours)).timestamp() * 1000),
             )
-            return session
+        )
+        return session
 
     def session(self, token: str, now: datetime) -> str | None:
         """Return whose session it is; None when it is unknown or over."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI, Form, Header, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi import Depends, FastAPI, Header, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
@@ -36,21 +36,27 @@ from hub.web.accounts import Accounts
 from hub.web.api import add_api
 from hub.web.desk import add_desk
 from hub.web.edges import Edges
+from hub.web.forms import Seals, Tries, seal_of
 from hub.web.operations import Flow, Pauses
 from hub.web.problems import Problem, documented, install
+from hub.web.resident import add_pages
+from hub.web.sign_in import LABELS, add_sign_in, providers_of
 from hub.web.tokens import Token, Tokens
 from streams.account import CITY
 
 LARGEST_CALL = 256 * 1024
-SESSION = "hub_session"
+SIGN_INS, SIGN_IN_SECONDS = 30, 60.0
+"""Tries to sign in that an address has in so many seconds: many people may sit behind one."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
 }
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{}; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
 ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 BEARER = HTTPBearer(auto_error=False, description="A token of `hub token new`.")
 HERE = Path(__file__).parent
@@ -83,11 +89,20 @@ def create_app(
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     templates = Jinja2Templates(directory=HERE / "templates")
     templates.env.filters["jour"] = lambda moment: day_words(moment.astimezone(CITY).date())
+    templates.env.filters["instant"] = lambda at: datetime.fromtimestamp(at / 1000, CITY)
+    templates.env.filters["date"] = lambda day: datetime.fromisoformat(day).replace(tzinfo=CITY)
     tokens = Tokens(settings.web.tokens_file)
     public = urlsplit(settings.web.public_url)
     secure = public.scheme == "https"
+    seals, tries = Seals(secure=secure), Tries(SIGN_INS, SIGN_IN_SECONDS)
+    providers = providers_of(settings)
+    ways_in = [(name, LABELS[openid.provider.kind]) for name, openid in providers.items()]
+    attachable = [name for name, openid in providers.items() if openid.provider.kind == "franceconnect"]
     flow = Flow(settings.telemetry.discovery_file)
-    app.add_middleware(Edges, largest=LARGEST_CALL, headers=HEADERS | (ONLY_TLS if secure else {}))
+    # A form's redirect counts as where it leads.
+    policy = POLICY.format("".join(sorted({f" {openid.origin}" for openid in providers.values()})))
+    headers = {**HEADERS, "Content-Security-Policy": policy, **(ONLY_TLS if secure else {})}
+    app.add_middleware(Edges, largest=LARGEST_CALL, headers=headers)
 
     def service(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> Token:
         """Find the service that asks."""
@@ -104,44 +119,17 @@ def create_app(
     # -- pages ------------------------------------------------------------------------------------
 
     def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-        return templates.TemplateResponse(request, name, values, status_code=status)
+        secret = seals.secret_of(request)
+        told = {"form_seal": seal_of(secret), "providers": ways_in, "attachable": attachable, **values}
+        response = templates.TemplateResponse(request, name, told, status_code=status)
+        seals.give(request, response, secret)
+        return response
 
     install(app, lambda request, status: page(request, "erreur.html", status, problem=status))
 
-    @app.get("/", include_in_schema=False)
-    def home() -> RedirectResponse:
-        return RedirectResponse("/compte", 303)
-
-    @app.get("/compte", include_in_schema=False)
-    def my_account(request: Request) -> Response:
-        citizen = store.session(request.cookies.get(SESSION, ""), clock())
-        if citizen is None:
-            return page(request, "ferme.html", 401)
-        found = accounts.read(citizen, clock())
-        return page(
-            request, "compte.html", links=found.links, blocks=found.blocks, why=found.why, now=clock().astimezone(CITY)
-        )
-
-    @app.get("/connexion/{token}", include_in_schema=False)
-    def login_page(request: Request, token: str) -> Response:
-        # A button, not the link itself, uses the token: mail scanners follow links.
-        return page(request, "connexion.html", token=token)
-
-    @app.post("/connexion", include_in_schema=False)
-    def login(request: Request, token: Annotated[str, Form(max_length=200)]) -> Response:
-        session = store.use_login(token, clock())
-        if session is None:
-            return page(request, "ferme.html", 410, used=True)
-        response = RedirectResponse("/compte", 303)
-        response.set_cookie(SESSION, session, httponly=True, samesite="lax", secure=secure, max_age=8 * 3600)
-        return response
-
-    @app.post("/deconnexion", include_in_schema=False)
-    def logout(request: Request) -> Response:
-        store.end_session(request.cookies.get(SESSION, ""))
-        response = RedirectResponse("/compte", 303)
-        response.delete_cookie(SESSION)
-        return response
+    seen = (page, seals, tries, clock)
+    add_sign_in(app, store, providers, *seen, secure=secure)
+    add_pages(app, store, accounts, *seen, secure=secure)
 
     def staff(request: Request, scope: str) -> tuple[Token, str]:
         """Find who of the city asks, by the token that a browser sends as a password; return the token's secret too."""
