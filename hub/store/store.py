@@ -46,6 +46,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
 from hub.model.record import Seq
+from hub.store import moves
 from hub.store import tables as t
 
 CITY = ZoneInfo("Europe/Paris")
@@ -260,7 +261,7 @@ class Store:
             written = self._write_entries(connection, others, moment, applied)
             fresh = list(applied.inserted)
             # Links before notices: who is told is decided by the links that are open now.
-            for subject in sorted({getattr(item.payload, "subject", "") for item in commands} - {""}):
+            for subject in sorted({name for item in commands for name in moves.subjects_of(connection, item)}):
                 # In one order, so that no two workers wait for one another.
                 self._hold(connection, subject)
             for item in commands:
@@ -437,7 +438,7 @@ class Store:
 
     def _command(self, connection: Connection, item: StoredEvent, moment: int, applied: Applied) -> None:
         payload: Any = item.payload
-        about = getattr(payload, "subject", "")
+        about = next((told for name in ("subject", "to", "command") if (told := getattr(payload, name, ""))), "")
         seen = connection.execute(
             self._upsert(t.commands)
             .values(
@@ -501,6 +502,14 @@ class Store:
                 self._tell_links(connection, about, item.id, moment)
             else:
                 self._in_vain(connection, item)
+        elif kind in ("MoveRequested", "UndoRequested"):
+            # A link of the same batch may have come since the subjects were held: held twice is held.
+            changed = (moves.move if kind == "MoveRequested" else moves.undo)(connection, item, moment)
+            for subject in sorted(changed):
+                self._hold(connection, subject)
+                self._tell_links(connection, subject, item.id, moment)
+            if not changed:
+                self._in_vain(connection, item)
 
     def _in_vain(self, connection: Connection, item: StoredEvent) -> None:
         connection.execute(update(t.commands).where(t.commands.c.event_id == item.id).values(result="nothing_to_do"))
@@ -536,25 +545,23 @@ class Store:
             "scope": json.dumps(list(payload.scope)),
             "until": payload.until.isoformat() if payload.until is not None else None,
         }
-        changed = connection.execute(
-            update(t.links)
-            .where(
-                t.links.c.subject == payload.subject,
-                t.links.c.citizen == payload.citizen,
-                t.links.c.closed_at.is_(None),
+        c = t.links.c
+        this = and_(c.subject == payload.subject, c.citizen == payload.citizen, c.closed_at.is_(None))
+        known = connection.execute(select(c.role, c.scope, c.until, c.since).where(this)).first()
+        if known is not None:
+            if known[:3] == tuple(values.values()):
+                return
+            # Never changed in place: the command can be undone by what bears its id.
+            connection.execute(update(t.links).where(this).values(closed_at=moment, closed_by=item.id))
+        connection.execute(
+            insert(t.links).values(
+                subject=payload.subject,
+                citizen=payload.citizen,
+                since=moment if known is None else known.since,
+                opened_by=item.id,
+                **values,
             )
-            .values(**values)
         )
-        if changed.rowcount == 0:
-            connection.execute(
-                insert(t.links).values(
-                    subject=payload.subject,
-                    citizen=payload.citizen,
-                    since=moment,
-                    opened_by=item.id,
-                    **values,
-                )
-            )
 
     def _hold(self, connection: Connection, subject: str) -> None:
         # One command on a subject at a time, also where several processes write: else two would
@@ -1123,6 +1130,7 @@ class Store:
                 .where(t.commands.c.citizen == citizen)
                 .values(citizen="", subject="", about="", result="erased")
             )
+            connection.execute(update(t.commands).where(t.commands.c.about == citizen).values(about=""))
             return Erased(links, entries, mails)
 
     # -- who is there -------------------------------------------------------------------------------

@@ -84,6 +84,8 @@ links = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
     Index("links_by_citizen", "citizen"),
+    Index("links_by_opening", "opened_by"),
+    Index("links_by_end", "closed_by"),
 )
 
 proposals = Table(

@@ -208,7 +208,7 @@ def add_api(
 
     @app.get(
         "/api/v1/accounts/{citizen}/entries",
-        responses={**answered(ENTRIES_EXAMPLE), **UNCHANGED, **documented(401, 403, 404, 422, 503)},
+        responses={**answered(ENTRIES_EXAMPLE), **UNCHANGED, **documented(401, 403, 404, 409, 422, 503)},
         response_model=EntriesBody,
         tags=["account"],
     )
@@ -227,7 +227,7 @@ def add_api(
         try:
             found, more = entries_after(store, shown, after, limit)
         except LostPlace:
-            raise Problem(422, "lost_place", "The page cannot be found", "after: begin without it.") from None
+            raise Problem(409, "lost_place", "The page cannot be found", "after: begin without it.") from None
         body = EntriesBody(
             entries=[
                 EntryBody(

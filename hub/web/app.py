@@ -34,9 +34,11 @@ from hub.model.intake import Call, Emit, Refusal
 from hub.store import Store
 from hub.web.accounts import Accounts
 from hub.web.api import add_api
+from hub.web.assistance import add_assistance
 from hub.web.desk import add_desk
 from hub.web.edges import Edges
 from hub.web.forms import Seals, Tries, seal_of
+from hub.web.households import add_households
 from hub.web.operations import Flow, Pauses
 from hub.web.problems import Problem, documented, install
 from hub.web.resident import add_pages
@@ -149,6 +151,8 @@ def create_app(
         return token, secret
 
     add_desk(app, store, connectors, page, lambda request: staff(request, "links:decide"), publish, clock)
+    add_households(app, store, connectors, page, lambda request: staff(request, "households:change"), publish, clock)
+    add_assistance(app, store, accounts, page, lambda request: staff(request, "accounts:assist"), clock)
 
     @app.get("/operations", include_in_schema=False)
     def operations(request: Request) -> Response:

@@ -42,9 +42,15 @@ class Seals:
             raise Problem(403, "no_seal", "The form is not this page's", "Open the page again and send it from there.")
 
 
-def seal_of(secret: str) -> str:
+def seal_of(secret: str, about: str = "form") -> str:
     """Return what stands in the form of who knows the secret."""
-    return hmac.new(secret.encode(), b"form", hashlib.sha256).hexdigest()
+    return hmac.new(secret.encode(), about.encode(), hashlib.sha256).hexdigest()
+
+
+def check_seal(secret: str, about: str, seal: str) -> None:
+    """Refuse a form of a desk that is not of its page: a browser sends the password with any site's form."""
+    if not hmac.compare_digest(seal_of(secret, about).encode(), seal.encode()):
+        raise Problem(403, "no_seal", "The form is not this page's", "Open the page again and send it from there.")
 
 
 class Tries:

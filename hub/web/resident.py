@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from hub.store import Store
 from hub.store.disclosures import Disclosures
+from hub.store.households import Households
 from hub.store.mandates import Mandates
 from hub.web.accounts import Accounts
 from hub.web.forms import Seals, Tries
@@ -52,7 +53,7 @@ def add_pages(
     secure: bool,
 ) -> None:
     """Add them; `page` shows a template, `secure` keeps the session within TLS."""
-    disclosures, mandates = Disclosures(store), Mandates(store)
+    disclosures, mandates, households = Disclosures(store), Mandates(store), Households(store)
 
     def closed(request: Request) -> Response:
         return page(request, "ferme.html", 401)
@@ -93,6 +94,11 @@ def add_pages(
             disclosures=[
                 (told, datetime.fromtimestamp(told.at / 1000, CITY), [BLOCKS.get(name, name) for name in told.what])
                 for told in disclosures.of(citizen)
+            ],
+            moves=[
+                datetime.fromtimestamp(one.at / 1000, CITY)
+                for one in households.history(citizen)
+                if one.kind in ("MoveRequested", "UndoRequested")
             ],
             roles=ROLES,
             blocks=BLOCKS,

@@ -1,4 +1,4 @@
-"""Who received what, who signs in by which identity, and who acts for whom."""
+"""Who received what, who signs in by which identity, who acts for whom, and which command a link is of."""
 
 from alembic import op
 from sqlalchemy import BigInteger, Column, String, Text
@@ -49,3 +49,5 @@ def upgrade() -> None:
     )
     op.create_index("mandates_by_citizen", "mandates", ["citizen"])
     op.create_index("mandates_by_agent", "mandates", ["agent"])
+    op.create_index("links_by_opening", "links", ["opened_by"])
+    op.create_index("links_by_end", "links", ["closed_by"])
