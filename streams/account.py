@@ -65,6 +65,14 @@ SPEAKERS = {
     "permits": "le service du stationnement",
 }
 """Who is behind a block, as a resident would say it."""
+NOUNS = {
+    "canteen": "Inscription scolaire",
+    "library": "Carte de bibliothèque",
+    "requests": "Demande",
+    "bills": "Compte famille",
+    "permits": "Titre de stationnement",
+}
+"""What a link is about, by the first block that its product feeds."""
 LATE_POLLS, LATE_AT_LEAST = 3, timedelta(minutes=10)
 """A source is late after so many polls without an answer, but not within so short a time."""
 
@@ -176,6 +184,13 @@ def visible(entries: Iterable[E], links: Iterable[Linked]) -> list[E]:
     """Return the entries that a citizen's links let through: a link that names blocks shows nothing else."""
     shown = {link.subject: prefixes(link.scope) for link in links}
     return [entry for entry in entries if entry.type.startswith(shown.get(entry.subject, ()))]
+
+
+def subject_words(subject: str, types: Iterable[str]) -> str:
+    """Say what a link is about, from what its product tells and the number that the family knows."""
+    told = list(types)
+    name = next((name for name in NOUNS if any(one.startswith(SHOWS[name]) for one in told)), "")
+    return f"{NOUNS.get(name, 'Dossier')} n° {subject.partition(':')[2]}"
 
 
 def prefixes(scope: Collection[str]) -> tuple[str, ...]:

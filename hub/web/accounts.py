@@ -22,6 +22,7 @@ from streams.account import (
     blocks,
     next_word,
     prefixes,
+    subject_words,
     visible,
     works,
 )
@@ -139,6 +140,10 @@ class Accounts:
             )
 
         return Account(links, [part for part in parts if not only or part.name in only], why)
+
+    def words_of(self, link: LinkShown) -> str:
+        """Say what a link is about."""
+        return subject_words(link.subject, self._said.get(link.subject.partition(":")[0], ()))
 
     def narrowed(self, citizen: str, now: datetime, only: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
         """Return, by linked subject, how the types begin of which the citizen may see entries."""

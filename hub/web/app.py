@@ -116,6 +116,7 @@ def create_app(
         return token
 
     accounts = Accounts(settings, store, schemas, connectors, Pauses(flow))
+    templates.env.filters["relie"] = accounts.words_of
     add_api(app, store, accounts, service, clock)
 
     # -- pages ------------------------------------------------------------------------------------

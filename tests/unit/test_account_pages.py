@@ -175,7 +175,7 @@ def test_every_line_says_why_it_is_there(town: Town) -> None:
     assert page.count("<summary") == page.count('class="what"')
     for words in (
         "la restauration scolaire (chrono)",
-        "« chrono:E1 » est relié à votre compte, comme parent",
+        "« Inscription scolaire n° E1 » est relié à votre compte, comme parent",
         "information publique, sur une ligne que vous suivez",
         "version 1",
     ):
