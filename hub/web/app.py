@@ -42,7 +42,7 @@ from hub.web.households import add_households
 from hub.web.operations import Flow, Pauses
 from hub.web.problems import Problem, documented, install
 from hub.web.resident import add_pages
-from hub.web.sign_in import LABELS, add_sign_in, providers_of
+from hub.web.sign_in import LABELS, Came, add_sign_in, providers_of
 from hub.web.tokens import Token, Tokens
 from streams.account import CITY
 
@@ -78,6 +78,7 @@ def create_app(
     publish: Publish,
     called: Called,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    came: Came = lambda _provider, _result, _reason: None,
 ) -> FastAPI:
     """Put the application together."""
     app = FastAPI(
@@ -131,7 +132,7 @@ def create_app(
     install(app, lambda request, status: page(request, "erreur.html", status, problem=status))
 
     seen = (page, seals, tries, clock)
-    add_sign_in(app, store, providers, *seen, secure=secure)
+    add_sign_in(app, store, providers, *seen, came, secure=secure)
     add_pages(app, store, accounts, *seen, secure=secure)
 
     def staff(request: Request, scope: str) -> tuple[Token, str]:

@@ -25,6 +25,8 @@ from hub.web.resident import SESSION, signed_in
 
 COOKIE = "hub_sign_in"
 BACK = "/connexion/retour"
+Came = Callable[[str, str, str], None]
+"""Tell (provider, `accepted` | `unknown` | `distrusted`, what is wrong by name)."""
 LABELS = {"franceconnect": "S'identifier avec FranceConnect", "publik": "Se connecter avec mon compte MonGrenoble"}
 
 
@@ -42,10 +44,11 @@ def add_sign_in(
     seals: Seals,
     tries: Tries,
     clock: Callable[[], datetime],
+    came: Came,
     *,
     secure: bool,
 ) -> None:
-    """Add the ways to the providers and back."""
+    """Add the ways to the providers and back; `came` is told how it went."""
     sign_ins = SignIns(store)
 
     @app.post("/connexion/{provider}", include_in_schema=False)
@@ -83,14 +86,17 @@ def add_sign_in(
             return _forget(page(request, "ferme.html", 403, why="state"))
         try:
             sub = openid.finish(code, begun.nonce, begun.verifier)
-        except Distrusted:
+        except Distrusted as error:
+            came(openid.name, "distrusted", str(error))
             return _forget(page(request, "ferme.html", 403, why="state"))
         citizen = _account(sub) if openid.provider.kind == "publik" else sign_ins.citizen_of(openid.name, sub)
         if citizen is None and openid.provider.kind == "franceconnect" and begun.citizen is not None:
             sign_ins.attach(openid.name, sub, begun.citizen, clock())
             citizen = begun.citizen
         if citizen is None:
+            came(openid.name, "unknown", "")
             return _forget(page(request, "ferme.html", 403, why="unknown"))
+        came(openid.name, "accepted", "")
         return _forget(signed_in(sign_ins.open(citizen, clock()), secure=secure))
 
 

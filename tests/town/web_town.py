@@ -63,6 +63,7 @@ class Town:
         self.takes = 10**6
         self.written: list[tuple[str, Emit]] = []
         self.calls: list[tuple[str, str]] = []
+        self.came: list[tuple[str, str, str]] = []
         app = create_app(
             configured,
             self.store,
@@ -71,6 +72,7 @@ class Town:
             self.publish,
             lambda product, result: self.calls.append((product, result)),
             lambda: NOW,
+            lambda *told: self.came.append(told),
         )
         self.app = app
         self.client = self.comes_from("127.0.0.1")

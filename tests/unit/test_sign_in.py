@@ -77,6 +77,7 @@ def test_publik_s_account_is_the_citizen(city: City) -> None:
     path = city.back(url, ANNE)
     answer = browser.get(path)
     assert (answer.status_code, answer.headers["location"]) == (303, "/compte")
+    assert city.town.came == [("publik", "accepted", "")]
     assert "HttpOnly" in answer.headers["set-cookie"]
     assert "Déjeuner" in browser.get("/compte").text
     again = city.town.comes_from("127.0.0.1")
@@ -131,6 +132,7 @@ def test_a_token_that_proves_nothing_opens_nothing(city: City, lie: dict[str, An
     browser = city.town.client
     answer = city.signs_in(browser, "franceconnect", PSEUDONYM)
     assert (answer.status_code, "pas abouti" in answer.text) == (403, True)
+    assert [told[:2] for told in city.town.came] == [("franceconnect", "distrusted")]
     assert browser.get("/compte").status_code == 401
 
 
