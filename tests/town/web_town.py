@@ -21,6 +21,10 @@ from hub.store import Store
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import (
+    Agreement,
+    Claim,
+    Compared,
+    LinkProposed,
     LinkRequested,
     PreferencesChanged,
     Role,
@@ -144,3 +148,20 @@ def live(town: Town) -> None:
     town.happens(RequestStatusChanged(case_id="c1", status=Status.DONE), "hubee:c1", "hubee")
     said = DisruptionPublished(disruption_id="d", lines=("SEM:48",), title="Travaux <b>Claix</b>")
     town.happens(said, "metromobilite:d", "metromobilite")
+
+
+PROPOSAL = "5b0e2a7c-0000-4000-8000-000000000034"
+
+
+def waits(town: Town) -> TestClient:
+    """Let a link wait for a clerk; return the clerk's browser."""
+    compared = Compared(what=Claim.FAMILY_NAME, agreement=Agreement.DIFFERENT, account="•••••D", record="•••••T")
+    link = LinkProposed(
+        citizen=ANNE, subject="ils_di:7", role=Role.SELF, scope=("a",), proposal=PROPOSAL, evidence=(compared,)
+    )
+    town.happens(link, f"publik:{ANNE}", "publik")
+    with (town.folder / "tokens.toml").open("a", encoding="utf-8") as tokens:
+        tokens.write(f'[mediatheque]\nsha256 = "{hash_of("clerk")}"\nscopes = ["links:decide"]\n')
+    clerk = town.comes_from("127.0.0.1")
+    clerk.auth = ("anybody", "clerk")
+    return clerk

@@ -11,10 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from web_town import ANNE, NOW, SECRET, Town, live, seal_of
+from web_town import ANNE, NOW, PROPOSAL, SECRET, Town, live, seal_of, waits
 
 from hub import catalogue
 from hub.model.decision import Deliver
@@ -23,11 +22,7 @@ from hub.model.record import Origin, Record
 from hub.pipeline.process import process
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import (
-    Agreement,
-    Claim,
-    Compared,
     LinkDecided,
-    LinkProposed,
     LinkRequested,
     Role,
     UnlinkRequested,
@@ -184,23 +179,6 @@ def test_operations_are_shown_on_the_machine_or_by_a_token(town: Town, tmp_path:
     assert public.client.get("/operations", auth=("anybody", "ops")).status_code == 200
     assert public.client.get("/operations", headers={"Authorization": "Basic Zg=x"}).status_code == 401
     public.store.close()
-
-
-PROPOSAL = "5b0e2a7c-0000-4000-8000-000000000034"
-
-
-def waits(town: Town) -> TestClient:
-    """Let a link wait for a clerk; return the clerk's browser."""
-    compared = Compared(what=Claim.FAMILY_NAME, agreement=Agreement.DIFFERENT, account="•••••D", record="•••••T")
-    link = LinkProposed(
-        citizen=ANNE, subject="ils_di:7", role=Role.SELF, scope=("a",), proposal=PROPOSAL, evidence=(compared,)
-    )
-    town.happens(link, f"publik:{ANNE}", "publik")
-    with (town.folder / "tokens.toml").open("a", encoding="utf-8") as tokens:
-        tokens.write(f'[mediatheque]\nsha256 = "{hash_of("clerk")}"\nscopes = ["links:decide"]\n')
-    clerk = town.comes_from("127.0.0.1")
-    clerk.auth = ("anybody", "clerk")
-    return clerk
 
 
 def test_a_clerk_decides_once_and_by_the_page_alone(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
