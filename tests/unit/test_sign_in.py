@@ -13,6 +13,8 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 from joserfc import jwk
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from web_town import ANNE, NOW, Town, live, seal_of
 
 from hub.store.sign_ins import SignIn, SignIns
@@ -29,11 +31,14 @@ class City:
     def __init__(self, folder: Path) -> None:
         self.publik = Provider("publik", "hub", "s3cret", {"Anne": ANNE, "nobody": "not-a-uuid"})
         self.france = Provider("franceconnect", "hub", "s3cret", {"Anne": PSEUDONYM})
-        self.servers = [Server(self.publik.app), Server(self.france.app)]
+        # One of them below a path, as in the demo's town.
+        mounted = Starlette(routes=[Mount("/openid/france", app=self.france.app)])
+        self.servers = [Server(self.publik.app), Server(mounted)]
         (folder / "client").write_text("s3cret\n", "utf-8")
+        issuers = (self.servers[0].url, f"{self.servers[1].url}/openid/france")
         ways = {
-            name: {"kind": name, "issuer": server.url, "client_id": "hub", "client_secret_file": folder / "client"}
-            for name, server in zip(("publik", "franceconnect"), self.servers, strict=True)
+            name: {"kind": name, "issuer": issuer, "client_id": "hub", "client_secret_file": folder / "client"}
+            for name, issuer in zip(("publik", "franceconnect"), issuers, strict=True)
         }
         self.town = Town(folder, sign_in=ways)
         live(self.town)

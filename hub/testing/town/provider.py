@@ -49,7 +49,8 @@ class Provider:
         )
 
     def _issuer(self, request: Request) -> str:
-        return str(request.base_url).rstrip("/")
+        # With where the town has put it: a mounted app's base URL is its host's.
+        return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
 
     def _metadata(self, request: Request) -> Response:
         issuer = self._issuer(request)
