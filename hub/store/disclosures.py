@@ -27,9 +27,9 @@ class Disclosure(NamedTuple):
     recipient: str
     """A service or a desk, by the name of its token; `mail` for the citizen's own mailbox."""
     purpose: str
-    """`api`, `notice` or `assistance`."""
+    """`api`, `notice`, `assistance` or `desk`."""
     what: Collection[str]
-    """Names of the blocks that it was about."""
+    """Names of the blocks that it was about; of a desk none: it sees links."""
 
 
 class Disclosures:

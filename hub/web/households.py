@@ -20,6 +20,7 @@ from fastapi.responses import RedirectResponse, Response
 from hub.model.connector import Connector
 from hub.model.intake import Call, Emit
 from hub.store import Store
+from hub.store.disclosures import Disclosure, Disclosures
 from hub.store.households import Households
 from hub.web.desk import LOOK_SECONDS, ROLES, SHOWN_SECONDS
 from hub.web.forms import check_seal, seal_of
@@ -54,14 +55,15 @@ def add_households(
         for name, feed in connector.feeds.items()
         if MOVES in feed.manifest.emits
     )
-    households = Households(store)
+    households, disclosures = Households(store), Disclosures(store)
 
     @app.get("/foyers", include_in_schema=False)
     def household(request: Request, citizen: Annotated[UUID | None, Query()] = None) -> Response:
-        _, secret = clerk_of(request)
+        clerk, secret = clerk_of(request)
         now = clock()
         shown: dict[str, Any] = {}
         if citizen is not None:
+            disclosures.tell(Disclosure(str(citizen), int(now.timestamp() * 1000), clerk.name, "desk", ()))
             shown = {
                 "links": store.links_of(str(citizen), now.astimezone(CITY).date()),
                 "history": [

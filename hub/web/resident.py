@@ -33,6 +33,7 @@ PURPOSES = {
     "api": "consultation par un service de la ville",
     "notice": "message que vous avez demandé",
     "assistance": "aide d'un agent, sous votre mandat",
+    "desk": "consultation de vos liens au guichet",
 }
 REASONS = {
     "DIGITAL_HELP": "aide à l'usage du numérique",

@@ -22,6 +22,7 @@ from hub.model.record import Origin, Record, Seq
 from hub.pipeline.process import process
 from hub.roles.project import CityPolicy
 from hub.store import Store
+from hub.store.disclosures import Disclosures
 from hub.store.households import Households
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import LinkRequested, MoveRequested, Role, UndoRequested, UnlinkRequested
@@ -107,6 +108,18 @@ def test_two_accounts_are_merged_and_it_is_undone(town: Town) -> None:
     assert [[one["citizen"] for one in said["links"]] for said in told] == [[ANNE], [MARC], [ANNE]]
 
 
+def test_a_merge_leaves_the_link_that_the_other_account_has(town: Town) -> None:
+    """It keeps its own scope, and keeps it when the merge is undone."""
+    wish = LinkRequested(citizen=MARC, subject="chrono:E1", role=Role.PARENT, scope=("canteen",))
+    town.store.project([stored("own", wish, f"publik:{MARC}")], CityPolicy(), NOW)
+    move = MoveRequested(citizen=ANNE, to=MARC, clerk="c")
+    town.store.project([stored("merge", move, f"publik:{ANNE}")], CityPolicy(), NOW)
+    assert [list(link.scope) for link in town.store.links_of(MARC, NOW.date())] == [["canteen"], []]
+    undo = UndoRequested(citizen=ANNE, command="merge", clerk="c")
+    town.store.project([stored("undo", undo, f"publik:{ANNE}")], CityPolicy(), NOW)
+    assert (subjects(town, ANNE), subjects(town, MARC)) == (["chrono:E1", "ils_di:7"], ["chrono:E1"])
+
+
 def test_an_account_is_split(town: Town) -> None:
     """What is ticked moves, the rest stays."""
     clerk = clerk_of(town)
@@ -114,8 +127,8 @@ def test_an_account_is_split(town: Town) -> None:
     assert clerk.post("/foyers", data={**order, "subject": ["chrono:E1"]}).status_code == 303
     arrives(town)
     assert (subjects(town, ANNE), subjects(town, MARC)) == (["ils_di:7"], ["chrono:E1"])
-    client_page = page_of(town, MARC)
-    assert "Document emprunté" not in client_page
+    assert "Document emprunté" not in page_of(town, MARC)
+    assert [(told.recipient, told.purpose) for told in Disclosures(town.store).of(ANNE)] == [("centre", "desk")]
 
 
 def test_a_household_change_is_undone_to_what_it_was(town: Town) -> None:
