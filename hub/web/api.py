@@ -186,7 +186,8 @@ def add_api(
 
     def deliver(body: BaseModel, match: str | None, citizen: UUID, token: Token, what: Collection[str]) -> Response:
         content = body.model_dump_json().encode()
-        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+        # May be kept by who asked, and has to be asked about each time.
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "private, no-cache"}
         if match is not None and headers["ETag"] in [one.strip().removeprefix("W/") for one in match.split(",")]:
             return Response(status_code=304, headers=headers)
         moment = int(clock().timestamp() * 1000)
