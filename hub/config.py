@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import time
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -93,6 +94,28 @@ class Web(_Section):
     """How the outside reaches it; decides links and cookies."""
     tokens_file: Path = Path(".hub/data/tokens.toml")
     """SHA-256 hashes of API tokens with their scopes; `hub token new` adds one."""
+
+
+class Account(_Section):
+    """What the account tells of the city's own rules."""
+
+    canteen_days: int | None = Field(default=None, ge=0, le=30)
+    """Working days before a meal until which it can be changed; empty: the page does not say."""
+    canteen_time: time = time(10, 0)
+    """Time of that day, in Europe/Paris."""
+
+
+class Provider(_Section):
+    """An OpenID Connect provider by which residents sign in."""
+
+    kind: Literal["publik", "franceconnect"]
+    """`publik`: its `sub` is the account's uuid; `franceconnect`: its `sub` is attached to an account once."""
+    issuer: str = Field(pattern="^https?://")
+    """The provider's issuer, as its discovery document says it."""
+    client_id: str
+    """What the provider calls the hub."""
+    client_secret_file: Path
+    """File with the client's secret."""
 
 
 class Telemetry(_Section):
@@ -287,6 +310,10 @@ class Settings(_Section):
     """What is too large for Kafka."""
     web: Web = Web()
     """Web role."""
+    account: Account = Account()
+    """The account."""
+    sign_in: dict[str, Provider] = Field(default_factory=dict)
+    """Providers by which residents sign in, by names of your choice; the link that works once works beside them."""
     telemetry: Telemetry = Telemetry()
     """Metrics and logs."""
     mail: Mail = Mail()

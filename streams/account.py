@@ -2,15 +2,16 @@
 
 Pure: handed entries in the promised order per subject, links and the day, it returns blocks in
 the words of a resident.  No entry holds the title of a loan: titles are the public catalogue's, and
-meet the loan on the page only.
+meet the loan on the page only.  Each line keeps the entry that last said it: whoever asks why it is
+there is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import Any, Protocol
+from datetime import date, datetime, time, timedelta
+from typing import Any, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from hub.locale import day_words
@@ -53,6 +54,27 @@ SHOWS = {
     "permits": ("hub.transport.Permit",),
 }
 """By block, how the types begin of which it is made."""
+PERSONAL = tuple(name for name in SHOWS if name != "disruptions")
+"""Blocks that a link can be limited to, and a token."""
+SPEAKERS = {
+    "canteen": "la restauration scolaire",
+    "library": "la bibliothèque",
+    "requests": "le service des démarches",
+    "disruptions": "le réseau de transport",
+    "bills": "le service de facturation",
+    "permits": "le service du stationnement",
+}
+"""Who is behind a block, as a resident would say it."""
+NOUNS = {
+    "canteen": "Inscription scolaire",
+    "library": "Carte de bibliothèque",
+    "requests": "Demande",
+    "bills": "Compte famille",
+    "permits": "Titre de stationnement",
+}
+"""What a link is about, by the first block that its product feeds."""
+LATE_POLLS, LATE_AT_LEAST = 3, timedelta(minutes=10)
+"""A source is late after so many polls without an answer, but not within so short a time."""
 
 
 class Entry(Protocol):
@@ -79,8 +101,54 @@ class Entry(Protocol):
         """UTC milliseconds."""
 
     @property
+    def read_at(self) -> int:
+        """UTC milliseconds."""
+
+    @property
+    def rev(self) -> int:
+        """Revision of the mapping that says it."""
+
+    @property
     def payload(self) -> Mapping[str, Any]:
         """Canonical payload as JSON values."""
+
+
+class Linked(Protocol):
+    """What narrows what a citizen sees of a subject."""
+
+    @property
+    def subject(self) -> str:
+        """Whom or what the link is about."""
+
+    @property
+    def scope(self) -> Collection[str]:
+        """Names of blocks that it is limited to; empty: all."""
+
+
+class Deadline(NamedTuple):
+    """Until when a meal can be changed: so many working days before it, at a time of the day."""
+
+    days: int
+    at: time
+
+    def of(self, day: date) -> datetime:
+        """Return the last moment to change what is booked for a day."""
+        left = self.days
+        while left or day.weekday() >= 5:
+            day -= timedelta(days=1)
+            left -= day.weekday() < 5 and left > 0
+        return datetime.combine(day, self.at, CITY)
+
+
+class Pace(NamedTuple):
+    """How often sources are asked, and which are not listened to for now."""
+
+    seconds: Mapping[str, float] = {}
+    """By product, between two polls; one that only calls is not in it."""
+    paused: Collection[str] = ()
+
+
+E = TypeVar("E", bound=Entry)
 
 
 @dataclass
@@ -93,6 +161,10 @@ class Line:
     tone: str = ""
     """`good`, `warn` or nothing: how it is coloured; the words say it too."""
     order: str = ""
+    until: str = ""
+    """Until when something can be done about it."""
+    said: Entry | None = field(default=None, repr=False, compare=False)
+    """The entry that last changed it."""
 
 
 @dataclass
@@ -104,6 +176,26 @@ class Block:
     empty: str
     lines: list[Line] = field(default_factory=list)
     as_of: datetime | None = None
+    trouble: str = ""
+    """What keeps it from being up to date, in a sentence."""
+
+
+def visible(entries: Iterable[E], links: Iterable[Linked]) -> list[E]:
+    """Return the entries that a citizen's links let through: a link that names blocks shows nothing else."""
+    shown = {link.subject: prefixes(link.scope) for link in links}
+    return [entry for entry in entries if entry.type.startswith(shown.get(entry.subject, ()))]
+
+
+def subject_words(subject: str, types: Iterable[str]) -> str:
+    """Say what a link is about, from what its product tells and the number that the family knows."""
+    told = list(types)
+    name = next((name for name in NOUNS if any(one.startswith(SHOWS[name]) for one in told)), "")
+    return f"{NOUNS.get(name, 'Dossier')} n° {subject.partition(':')[2]}"
+
+
+def prefixes(scope: Collection[str]) -> tuple[str, ...]:
+    """Return how the types begin that a scope lets through; a word that is no block's lets nothing through."""
+    return tuple(prefix for name in PERSONAL if not scope or name in scope for prefix in SHOWS[name])
 
 
 def blocks(
@@ -114,11 +206,14 @@ def blocks(
     fresh: Mapping[str, int],
     sources: Mapping[str, Collection[str]],
     titles: Mapping[tuple[str, str], str],
+    deadline: Deadline | None = None,
+    pace: Pace = Pace(),
 ) -> list[Block]:
     """Return the four blocks that every account has, and those that this one has something for.
 
     `fresh` is the moment (ms) up to which each product is known; `sources` names, by product, the types
-    that it says of this citizen or of the town; `titles` are those of `works`.
+    that it says of this citizen or of the town; `titles` are those of `works`.  Without a `deadline` no line
+    tells until when a meal can be changed.
     """
     known = list(entries)
     today = now.astimezone(CITY).date()
@@ -135,7 +230,7 @@ def blocks(
         said = [entry for entry in known if entry.type.startswith(SHOWS[block.name])]
         match block.name:
             case "canteen":
-                block.lines = _canteen(said, today)
+                block.lines = _canteen(said, now, deadline)
             case "library":
                 block.lines = _library(said, today, titles)
             case "requests":
@@ -156,7 +251,38 @@ def blocks(
         if moments:
             # The oldest of its sources: a block is no fresher than that.
             block.as_of = datetime.fromtimestamp(min(moments) / 1000, CITY)
+        block.trouble = _trouble(block.name, behind, fresh, pace, now)
     return [block for block in parts if block.lines or block.empty]
+
+
+def next_word(product: str, fresh: Mapping[str, int], pace: Pace) -> datetime | None:
+    """Return when a product is expected to say more; None for one that calls when it has something to say."""
+    if product not in pace.seconds or product not in fresh:
+        return None
+    return datetime.fromtimestamp(fresh[product] / 1000 + pace.seconds[product], CITY)
+
+
+def _trouble(name: str, behind: Collection[str], fresh: Mapping[str, int], pace: Pace, now: datetime) -> str:
+    speaker = SPEAKERS[name]
+    if any(product in pace.paused for product in behind):
+        return f"Les nouvelles informations de {speaker} sont suspendues pour vérification.".replace("de le ", "du ")
+    late = [
+        known
+        for product in behind
+        if product in pace.seconds and (known := fresh.get(product)) is not None
+        if now.timestamp() - known / 1000 > max(LATE_POLLS * pace.seconds[product], LATE_AT_LEAST.total_seconds())
+    ]
+    if not late:
+        return ""
+    since = datetime.fromtimestamp(min(late) / 1000, CITY)
+    return f"{speaker[0].upper()}{speaker[1:]} n'a pas répondu depuis {_moment(since, now)}."
+
+
+def _moment(moment: datetime, now: datetime) -> str:
+    """Say a moment by its time, and by its day unless that is today."""
+    moment = moment.astimezone(CITY)
+    told = moment.strftime("%H:%M")
+    return told if moment.date() == now.astimezone(CITY).date() else f"le {day_words(moment.date())} à {told}"
 
 
 def works(entries: Iterable[Entry]) -> set[tuple[str, str]]:
@@ -186,7 +312,8 @@ def _span(first: date | None, last: date | None, today: date) -> str:
     return told + (f", jusqu'au {day_words(last)}" if ends and last else "")
 
 
-def _canteen(entries: Iterable[Entry], today: date) -> list[Line]:
+def _canteen(entries: Iterable[Entry], now: datetime, deadline: Deadline | None) -> list[Line]:
+    today = now.astimezone(CITY).date()
     monday = today - timedelta(days=today.weekday())
     # From Friday on, next week is what a family looks for.
     sunday = monday + timedelta(days=13 if today.weekday() >= 4 else 6)
@@ -208,17 +335,30 @@ def _canteen(entries: Iterable[Entry], today: date) -> list[Line]:
                 order=f"{payload['meal_date']} {payload.get('activity', '')} {entry.subject}",
             ),
         )
+        line.said, line.until = entry, ""
         match entry.type.rpartition(".")[2]:
             case "MealBooked":
+                line.until = _changeable(day, now, deadline)
                 waiting = payload.get("waiting_list")
                 line.state, line.tone = ("Sur liste d'attente", "warn") if waiting else ("Réservé", "good")
             case "MealCancelled":
+                line.until = _changeable(day, now, deadline)
                 line.state, line.tone = "Annulé", ""
             case "MealEaten":
                 line.state, line.tone = "Présent", "good"
             case "AbsenceRecorded":
                 line.state, line.tone = "Absent", "warn"
     return sorted(bookings.values(), key=lambda line: line.order)
+
+
+def _changeable(day: date, now: datetime, deadline: Deadline | None) -> str:
+    if deadline is None:
+        return ""
+    last = deadline.of(day)
+    if now > last:
+        return "Ne peut plus être modifié" if day >= now.astimezone(CITY).date() else ""
+    when = "à aujourd'hui" if last.date() == now.astimezone(CITY).date() else f"au {day_words(last.date())}"
+    return f"Modifiable jusqu'{when}, {last.strftime('%H:%M')}"
 
 
 def _library(entries: Iterable[Entry], today: date, titles: Mapping[tuple[str, str], str]) -> list[Line]:
@@ -253,6 +393,10 @@ def _library(entries: Iterable[Entry], today: date, titles: Mapping[tuple[str, s
                 state,
                 "warn" if late else "",
                 order=payload.get("due_date") or "",
+                until=f"À prolonger au plus tard le {day_words(due)}, si personne ne l'attend"
+                if due and not late
+                else "",
+                said=entry,
             )
         elif kind.startswith("Hold"):
             key = (entry.subject, payload["hold_id"])
@@ -267,6 +411,7 @@ def _library(entries: Iterable[Entry], today: date, titles: Mapping[tuple[str, s
                 ("Disponible" + (f" jusqu'au {day_words(until)}" if until else "")) if ready else "En attente",
                 "good" if ready else "",
                 order=payload["record_id"],
+                said=entry,
             )
     return sorted(loans.values(), key=lambda line: line.order) + list(holds.values())
 
@@ -295,10 +440,16 @@ def _bills(entries: Iterable[Entry], today: date) -> list[Line]:
                     until,
                     "warn" if late else "",
                     order=payload.get("due_on") or "9999",
+                    said=entry,
                 )
             case "BillPaid":
                 bills[entry.subject, payload["bill_id"]] = Line(
-                    payload.get("label") or "Facture", _euros(payload["amount_cents"]), "Payée", "good", order="paid"
+                    payload.get("label") or "Facture",
+                    _euros(payload["amount_cents"]),
+                    "Payée",
+                    "good",
+                    order="paid",
+                    said=entry,
                 )
             case "AccountBalanceChanged":
                 owed = payload["balance_cents"] < 0
@@ -307,13 +458,14 @@ def _bills(entries: Iterable[Entry], today: date) -> list[Line]:
                     _euros(payload["balance_cents"]),
                     "Débiteur" if owed else "",
                     "warn" if owed else "",
+                    said=entry,
                 )
             case "TariffBandGranted":
                 last = _day(payload.get("valid_until"))
                 if last is not None and last >= today:
                     state = f"Jusqu'au {day_words(last)}"
                     tariffs[entry.subject] = Line(
-                        "Tarif de la restauration scolaire", f"Tranche {payload['band']}", state
+                        "Tarif de la restauration scolaire", f"Tranche {payload['band']}", state, said=entry
                     )
     return [*sorted(bills.values(), key=lambda line: line.order), *accounts.values(), *tariffs.values()]
 
@@ -328,6 +480,7 @@ def _permits(entries: Iterable[Entry]) -> list[Line]:
     for entry in entries:
         payload = entry.payload
         line = found.setdefault(entry.subject, Line("", state="Demandé", order=str(entry.occurred_at)))
+        line.said = entry
         line.what = PERMITS.get(payload.get("kind", ""), "Titre")
         line.detail = line.detail or f"n° {payload['permit']}"
         if entry.type.endswith(".PermitStatusChanged"):
@@ -347,6 +500,7 @@ def _requests(entries: Iterable[Entry]) -> list[Line]:
             found.pop(entry.subject, None)
             continue
         line = found.setdefault(entry.subject, Line("Demande", order=str(entry.occurred_at)))
+        line.said = entry
         match kind:
             case "ElectorRegistered":
                 line.what, line.state, line.tone = "Liste électorale", "Inscription en cours de validité", "good"
@@ -393,5 +547,6 @@ def _disruptions(entries: Iterable[Entry], lines: set[str], today: date) -> list
             + _span(_local_day(payload.get("starts_at")), _local_day(payload.get("ends_at")), today),
             "warn",
             order=payload.get("starts_at") or "",
+            said=entry,
         )
     return sorted(current.values(), key=lambda line: line.order)

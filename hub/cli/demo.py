@@ -197,6 +197,7 @@ def _start_everything(demo: Demo, running: ExitStack, families: int) -> None:
             web_port=web_port,
             smtp_port=ports["smtp"],
             vendors=vendors,
+            sign_in=demo.town.get("/town/sign_in").json(),
         )
         CONFIG.write_text(toml(written), "utf-8")
         demo.settings = load(str(CONFIG)).settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -36,6 +36,11 @@ class Recipient(NamedTuple):
     """Channels and topics that nothing goes out by or about, whatever is wished: unsubscribed, bounced, dead."""
     told: int = 0
     """Notices of this day that went out or will."""
+
+
+def within(recipient: Recipient, scope: Collection[str] | None) -> Recipient:
+    """Leave of somebody's wishes what their link shows: a topic bears the name of the block that shows it."""
+    return recipient._replace(topics=recipient.topics & frozenset(scope)) if scope else recipient
 
 
 class Notice(NamedTuple):

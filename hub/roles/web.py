@@ -15,7 +15,7 @@ from hub.model.intake import Emit
 from hub.process import stop_requested
 from hub.roles.database import open_store
 from hub.roles.runtime import ENVIRONMENT, Runtime
-from hub.telemetry.events import CallReceived, RawWritten
+from hub.telemetry.events import CallReceived, RawWritten, SignInTried
 from hub.web.app import create_app
 
 
@@ -85,6 +85,7 @@ def run(settings: Settings) -> None:
             runtime.connectors,
             publisher,
             lambda product, result: CallReceived(product, result).emit(runtime.telemetry),
+            came=lambda provider, result, reason: SignInTried(provider, result, reason).emit(runtime.telemetry),
         )
         config = uvicorn.Config(
             app,

@@ -133,7 +133,7 @@ class Notices:
                     where=due,
                 )
             )
-            concerned = self._still_concerned(connection, [(row[3], row[8]) for row in rows], now)
+            concerned = self._still_concerned(connection, [(row[3], row[8], row[2]) for row in rows], now)
             waiting = [
                 Waiting(
                     id=row[0],
@@ -145,7 +145,7 @@ class Notices:
                     until=row[6],
                     digest=bool(row[7]),
                     # Of what is public there is no link: the wish is enough.
-                    concerned=row[9] == "public" or (row[3], row[8]) in concerned,
+                    concerned=row[9] == "public" or (row[3], row[8], row[2]) in concerned,
                 )
                 for row in rows
             ]
@@ -164,15 +164,20 @@ class Notices:
         return found
 
     def _still_concerned(
-        self, connection: Connection, pairs: Collection[tuple[str, str]], now: datetime
-    ) -> set[tuple[str, str]]:
-        """Return those pairs of citizen and subject that are linked today."""
+        self, connection: Connection, wanted: Collection[tuple[str, str, str]], now: datetime
+    ) -> set[tuple[str, str, str]]:
+        """Return those of citizen, subject and topic that a link shows today."""
         today = now.astimezone(CITY).date().isoformat()
         links = t.links.c
         is_open = and_(links.closed_at.is_(None), or_(links.until.is_(None), links.until >= today))
-        subjects = sorted({subject for _, subject in pairs})
-        linked = self._in(connection, links.subject, subjects, links.citizen, links.subject, where=is_open)
-        return {(citizen, subject) for citizen, subject in linked} & set(pairs)
+        subjects = sorted({subject for _, subject, _ in wanted})
+        linked = self._in(connection, links.subject, subjects, links.citizen, links.subject, links.scope, where=is_open)
+        scopes = {(citizen, subject): json.loads(scope) for citizen, subject, scope in linked}
+        return {
+            (citizen, subject, topic)
+            for citizen, subject, topic in wanted
+            if (scope := scopes.get((citizen, subject))) is not None and (not scope or topic in scope)
+        }
 
     def queued(self, by: int) -> list[tuple[str, str, str, int, int, int]]:
         """Return what has not gone out and is of no use after a moment.

@@ -45,8 +45,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
-from hub.model.notice import Concerned, Notice, Recipient
+from hub.model.notice import Concerned, Notice, Recipient, within
 from hub.model.record import Seq
+from hub.store import moves
 from hub.store import tables as t
 from hub.store.notices import CHANNELS, OPEN, Notices
 from hub.store.open_data import OpenDataTables
@@ -57,6 +58,8 @@ OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _CHUNK = 400
 """Values in one IN list: SQLite bounds them."""
+DISCLOSED_DAYS = 365
+"""How long it can be asked who received what, and who acted for whom."""
 _COUNTED = {"preserve_rowcount": True}
 """Of an INSERT, SQLAlchemy tells the rows on PostgreSQL only when asked."""
 
@@ -137,6 +140,8 @@ class LinkShown(NamedTuple):
     role: str
     since: int
     until: str | None
+    scope: Sequence[str] = ()
+    """Blocks that it is limited to; empty: all."""
 
 
 class Proposal(NamedTuple):
@@ -201,13 +206,14 @@ class Store(Notices, Requests, OpenDataTables):
         self._engine.dispose()
 
     def _write(self) -> AbstractContextManager[Connection]:
-        return self._transaction(write=True)
+        return self.transaction(write=True)
 
     def _read(self) -> AbstractContextManager[Connection]:
-        return self._transaction(write=False)
+        return self.transaction(write=False)
 
     @contextmanager
-    def _transaction(self, *, write: bool) -> Iterator[Connection]:
+    def transaction(self, *, write: bool) -> Iterator[Connection]:
+        """Run the statements of one transaction; raise `Transient` while the database is away."""
         try:
             with self._engine.connect().execution_options(hub_write=write) as connection, connection.begin():
                 yield connection
@@ -257,7 +263,7 @@ class Store(Notices, Requests, OpenDataTables):
             written = self._write_entries(connection, others, moment, applied)
             fresh = list(applied.inserted)
             # Links before notices: who is told is decided by the links that are open now.
-            for subject in sorted({getattr(item.payload, "subject", "") for item in commands} - {""}):
+            for subject in sorted({name for item in commands for name in moves.subjects_of(connection, item)}):
                 # In one order, so that no two workers wait for one another.
                 self._hold(connection, subject)
             for item in commands:
@@ -434,7 +440,7 @@ class Store(Notices, Requests, OpenDataTables):
 
     def _command(self, connection: Connection, item: StoredEvent, moment: int, applied: Applied) -> None:
         payload: Any = item.payload
-        about = getattr(payload, "subject", "")
+        about = next((told for name in ("subject", "to", "command") if (told := getattr(payload, name, ""))), "")
         seen = connection.execute(
             self._upsert(t.commands)
             .values(
@@ -498,6 +504,14 @@ class Store(Notices, Requests, OpenDataTables):
                 self._tell_links(connection, about, item.id, moment)
             else:
                 self._in_vain(connection, item)
+        elif kind in ("MoveRequested", "UndoRequested"):
+            # A link of the same batch may have come since the subjects were held: held twice is held.
+            changed = (moves.move if kind == "MoveRequested" else moves.undo)(connection, item, moment)
+            for subject in sorted(changed):
+                self._hold(connection, subject)
+                self._tell_links(connection, subject, item.id, moment)
+            if not changed:
+                self._in_vain(connection, item)
 
     def _in_vain(self, connection: Connection, item: StoredEvent) -> None:
         connection.execute(update(t.commands).where(t.commands.c.event_id == item.id).values(result="nothing_to_do"))
@@ -533,25 +547,23 @@ class Store(Notices, Requests, OpenDataTables):
             "scope": json.dumps(list(payload.scope)),
             "until": payload.until.isoformat() if payload.until is not None else None,
         }
-        changed = connection.execute(
-            update(t.links)
-            .where(
-                t.links.c.subject == payload.subject,
-                t.links.c.citizen == payload.citizen,
-                t.links.c.closed_at.is_(None),
+        c = t.links.c
+        this = and_(c.subject == payload.subject, c.citizen == payload.citizen, c.closed_at.is_(None))
+        known = connection.execute(select(c.role, c.scope, c.until, c.since).where(this)).first()
+        if known is not None:
+            if known[:3] == tuple(values.values()):
+                return
+            # Never changed in place: the command can be undone by what bears its id.
+            connection.execute(update(t.links).where(this).values(closed_at=moment, closed_by=item.id))
+        connection.execute(
+            insert(t.links).values(
+                subject=payload.subject,
+                citizen=payload.citizen,
+                since=moment if known is None else known.since,
+                opened_by=item.id,
+                **values,
             )
-            .values(**values)
         )
-        if changed.rowcount == 0:
-            connection.execute(
-                insert(t.links).values(
-                    subject=payload.subject,
-                    citizen=payload.citizen,
-                    since=moment,
-                    opened_by=item.id,
-                    **values,
-                )
-            )
 
     def _hold(self, connection: Connection, subject: str) -> None:
         # One command on a subject at a time, also where several processes write: else two would
@@ -653,17 +665,18 @@ class Store(Notices, Requests, OpenDataTables):
         if not events:
             return
         today = now.astimezone(CITY).date().isoformat()
-        by_subject: dict[str, list[str]] = {}
+        by_subject: dict[str, dict[str, frozenset[str]]] = {}
         linked = self._in(
             connection,
             t.links.c.subject,
             sorted({e.subject for e in events if e.audience == "person"}),
             t.links.c.subject,
             t.links.c.citizen,
+            t.links.c.scope,
             where=and_(t.links.c.closed_at.is_(None), or_(t.links.c.until.is_(None), t.links.c.until >= today)),
         )
-        for subject, citizen in linked:
-            by_subject.setdefault(subject, []).append(citizen)
+        for subject, citizen, scope in linked:
+            by_subject.setdefault(subject, {})[citizen] = frozenset(json.loads(scope))
         lines = sorted({line for e in events if e.audience == "public" for line in getattr(e.payload, "lines", ())})
         by_line: dict[str, list[str]] = {}
         for line, citizen in self._in(connection, t.interest.c.line, lines, t.interest.c.line, t.interest.c.citizen):
@@ -671,11 +684,14 @@ class Store(Notices, Requests, OpenDataTables):
         citizens = sorted({c for found in (*by_subject.values(), *by_line.values()) for c in found})
         wishes = self._recipients(connection, citizens, now)
         for item in events:
+            scopes: Mapping[str, frozenset[str]] = {}
             if item.audience == "person":
-                concerned = sorted(by_subject.get(item.subject, []))
+                scopes = by_subject.get(item.subject, {})
+                concerned = sorted(scopes)
             else:
                 concerned = sorted({c for line in getattr(item.payload, "lines", ()) for c in by_line.get(line, [])})
-            yield item, concerned, [wishes[citizen] for citizen in concerned if citizen in wishes]
+            recipients = [wishes[citizen] for citizen in concerned if citizen in wishes]
+            yield item, concerned, [within(one, scopes.get(one.citizen)) for one in recipients]
 
     def reach(self, events: Sequence[StoredEvent], policy: Policy, now: datetime) -> Reach:
         """Tell whom events would concern if they were written now; nothing is."""
@@ -754,8 +770,16 @@ class Store(Notices, Requests, OpenDataTables):
             ]
 
     def sent(self, row_id: str, now: int) -> None:
-        """Mark a row as done."""
-        self._mark(row_id, state="sent", done_at=now, code=None)
+        """Mark a row as done, and a mail as received by its citizen."""
+        with self._write() as connection:
+            o = t.outbox.c
+            mail = connection.execute(
+                select(o.citizen, o.topic).where(o.id == row_id, o.state == "pending", o.citizen.is_not(None))
+            ).first()
+            if mail is not None:
+                told = {"recipient": "mail", "purpose": "notice", "what": json.dumps([mail.topic])}
+                connection.execute(insert(t.disclosures).values(id=row_id, citizen=mail.citizen, at=now, **told))
+            self._set(connection, row_id, state="sent", done_at=now, code=None)
 
     def later(self, row_id: str, at: int, code: str) -> None:
         """Try again at a later moment."""
@@ -767,9 +791,13 @@ class Store(Notices, Requests, OpenDataTables):
 
     def _mark(self, row_id: str, **values: Any) -> None:
         with self._write() as connection:
-            connection.execute(
-                update(t.outbox).where(t.outbox.c.id == row_id).values(attempts=t.outbox.c.attempts + 1, **values)
-            )
+            self._set(connection, row_id, **values)
+
+    @staticmethod
+    def _set(connection: Connection, row_id: str, **values: Any) -> None:
+        connection.execute(
+            update(t.outbox).where(t.outbox.c.id == row_id).values(attempts=t.outbox.c.attempts + 1, **values)
+        )
 
     def outbox_counts(self) -> dict[tuple[str, str], int]:
         """Count rows by channel and state."""
@@ -810,7 +838,7 @@ class Store(Notices, Requests, OpenDataTables):
         day = (today or datetime.now(CITY).date()).isoformat()
         with self._read() as connection:
             rows = connection.execute(
-                select(t.links.c.subject, t.links.c.role, t.links.c.since, t.links.c.until)
+                select(t.links.c.subject, t.links.c.role, t.links.c.since, t.links.c.until, t.links.c.scope)
                 .where(
                     t.links.c.citizen == citizen,
                     t.links.c.closed_at.is_(None),
@@ -818,7 +846,7 @@ class Store(Notices, Requests, OpenDataTables):
                 )
                 .order_by(t.links.c.subject)
             )
-            return [LinkShown(*row) for row in rows]
+            return [LinkShown(*row[:4], json.loads(row[4])) for row in rows]
 
     def proposals(self) -> list[Proposal]:
         """Return the links that wait for a clerk, oldest first."""
@@ -855,7 +883,7 @@ class Store(Notices, Requests, OpenDataTables):
         with self._read() as connection:
             for start in range(0, len(subjects), _CHUNK):
                 found.extend(
-                    self._shown(
+                    self.shown(
                         connection,
                         and_(
                             t.entries.c.subject.in_(subjects[start : start + _CHUNK]), t.entries.c.audience == "person"
@@ -872,12 +900,13 @@ class Store(Notices, Requests, OpenDataTables):
         """
         e = t.entries.c
         with self._read() as connection:
-            return self._shown(
+            return self.shown(
                 connection, and_(e.type.in_([name for name in types if not _ends(name)]), _last_public(t.entries))
             )
 
     @staticmethod
-    def _shown(connection: Connection, condition: Any) -> list[Shown]:
+    def shown(connection: Connection, condition: Any, limit: int | None = None) -> list[Shown]:
+        """Return entries in the promised order per subject, the first ones if there is a limit."""
         e = t.entries.c
         rows = connection.execute(
             select(
@@ -895,6 +924,7 @@ class Store(Notices, Requests, OpenDataTables):
             )
             .where(condition)
             .order_by(e.subject, e.seq_epoch, e.seq_offset, e.seq_index)
+            .limit(limit)
         )
         return [Shown(*row[:7], Seq(*row[7:10]), json.loads(row[10])) for row in rows]
 
@@ -920,18 +950,17 @@ class Store(Notices, Requests, OpenDataTables):
             subjects = sorted({f"{before}{number}" for number in records})
             for start in range(0, len(subjects), _CHUNK):
                 known = and_(e.subject.in_(subjects[start : start + _CHUNK]), _last_public(t.entries))
-                for shown in self._shown(connection, known):
+                for shown in self.shown(connection, known):
                     if shown.type == changed and shown.payload["title"]:
                         found[shown.payload["local_id"]] = shown.payload["title"]
         return found
 
     def knows(self, citizen: str) -> bool:
-        """Tell whether the citizen ever linked anything or said what to be told."""
+        """Tell whether the citizen ever asked for anything, or has been given a link."""
         with self._read() as connection:
-            found = connection.execute(
-                select(t.commands.c.event_id).where(t.commands.c.citizen == citizen).limit(1)
-            ).first()
-            return found is not None
+            asked = select(t.commands.c.event_id).where(t.commands.c.citizen == citizen).limit(1)
+            given = select(t.links.c.id).where(t.links.c.citizen == citizen).limit(1)
+            return any(connection.execute(query).first() is not None for query in (asked, given))
 
     def lines_of(self, citizen: str) -> list[str]:
         """Return the lines that a citizen asked about."""
@@ -1040,6 +1069,12 @@ class Store(Notices, Requests, OpenDataTables):
             stale = int(now.timestamp() * 1000)
             connection.execute(delete(t.logins).where(t.logins.c.expires_at < stale))
             connection.execute(delete(t.sessions).where(t.sessions.c.expires_at < stale))
+            connection.execute(delete(t.sign_ins).where(t.sign_ins.c.expires_at < stale))
+            year = int((now - timedelta(days=DISCLOSED_DAYS)).timestamp() * 1000)
+            connection.execute(delete(t.disclosures).where(t.disclosures.c.at < year))
+            connection.execute(delete(t.mandates).where(t.mandates.c.ended_at < year))
+            long_over = (now - timedelta(days=DISCLOSED_DAYS)).date().isoformat()
+            connection.execute(delete(t.mandates).where(t.mandates.c.until < long_over))
             # What was decided stays, and by whom; what it was decided by does not.
             connection.execute(
                 update(t.proposals)
@@ -1078,13 +1113,15 @@ class Store(Notices, Requests, OpenDataTables):
                 if connection.execute(others.limit(1)).first() is None:
                     mine = and_(t.entries.c.subject == subject, t.entries.c.audience == "person")
                     entries += connection.execute(delete(t.entries).where(mine)).rowcount
-            for table in (t.preferences, t.stopped, t.interest, t.logins, t.sessions, t.proposals):
+            personal = (t.disclosures, t.identities, t.sign_ins, t.mandates)
+            for table in (t.preferences, t.stopped, t.interest, t.logins, t.sessions, t.proposals, *personal):
                 connection.execute(delete(table).where(table.c.citizen == citizen))
             connection.execute(
                 update(t.commands)
                 .where(t.commands.c.citizen == citizen)
                 .values(citizen="", subject="", about="", result="erased")
             )
+            connection.execute(update(t.commands).where(t.commands.c.about == citizen).values(about=""))
             return Erased(links, entries, mails)
 
     # -- who is there -------------------------------------------------------------------------------
@@ -1119,16 +1156,21 @@ class Store(Notices, Requests, OpenDataTables):
             citizen = connection.execute(
                 select(t.logins.c.citizen).where(t.logins.c.token_hash == _hash(token))
             ).scalar_one()
-            session = secrets.token_urlsafe(32)
-            connection.execute(
-                insert(t.sessions).values(
-                    token_hash=_hash(session),
-                    citizen=citizen,
-                    created_at=moment,
-                    expires_at=int((now + timedelta(hours=hours)).timestamp() * 1000),
-                )
+            return self.open_session(connection, citizen, now, hours)
+
+    @staticmethod
+    def open_session(connection: Connection, citizen: str, now: datetime, hours: int = 8) -> str:
+        """Open a session for a citizen whose identity is certain; only the hash of its token is kept."""
+        session = secrets.token_urlsafe(32)
+        connection.execute(
+            insert(t.sessions).values(
+                token_hash=_hash(session),
+                citizen=citizen,
+                created_at=int(now.timestamp() * 1000),
+                expires_at=int((now + timedelta(hours=hours)).timestamp() * 1000),
             )
-            return session
+        )
+        return session
 
     def session(self, token: str, now: datetime) -> str | None:
         """Return whose session it is; None when it is unknown or over."""

@@ -85,6 +85,8 @@ links = Table(
         postgresql_where=text("closed_at IS NULL"),
     ),
     Index("links_by_citizen", "citizen"),
+    Index("links_by_opening", "opened_by"),
+    Index("links_by_end", "closed_by"),
 )
 
 proposals = Table(
@@ -265,4 +267,52 @@ publications = Table(
     Column("next_at", BigInteger, nullable=False),
     Column("done_at", BigInteger),
     Column("code", String(40)),
+)
+
+disclosures = Table(
+    "disclosures",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("citizen", String(36), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("recipient", String(80), nullable=False),
+    Column("purpose", String(40), nullable=False),
+    Column("what", Text, nullable=False),
+    Index("disclosures_by_citizen", "citizen", "at"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("provider", String(40), primary_key=True),
+    Column("sub_hash", String(64), primary_key=True),
+    Column("citizen", String(36), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Index("identities_by_citizen", "citizen"),
+)
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("state_hash", String(64), primary_key=True),
+    Column("provider", String(40), nullable=False),
+    Column("nonce", String(80), nullable=False),
+    Column("verifier", String(128), nullable=False),
+    Column("citizen", String(36)),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+mandates = Table(
+    "mandates",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("citizen", String(36), nullable=False),
+    Column("agent", String(80), nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", String(10), nullable=False),
+    Column("ended_at", BigInteger),
+    Column("ended_by", String(10)),
+    Index("mandates_by_citizen", "citizen"),
+    Index("mandates_by_agent", "agent"),
 )

@@ -361,6 +361,22 @@ class CallReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class SignInTried:
+    """A resident came back from a provider: `accepted`, `unknown` (no account is attached), or `distrusted`."""
+
+    provider: str
+    result: str
+    reason: str = ""
+    """What is wrong with what was sent, by name."""
+
+    def emit(self, to: Telemetry) -> None:
+        """Count it; say what was not believed."""
+        to.sign_ins.labels(self.provider, self.result).inc()
+        if self.result == "distrusted":
+            to.log.warning("sign-in not believed", name=self.provider, reason=self.reason)
+
+
+@dataclass(frozen=True, slots=True)
 class EventsStored:
     """A batch of events is in SQL."""
 

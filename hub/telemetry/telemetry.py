@@ -64,6 +64,7 @@ class Telemetry:
         self.polls = counter("source_polls", "Polls, by result.", "product", "result")
         self.raw = counter("raw_written", "Raw records that the broker acknowledged.", "product", "feed")
         self.hooks = counter("webhook_calls", "Incoming calls, by result.", "product", "result")
+        self.sign_ins = counter("sign_ins", "Sign-ins by an identity provider, by result.", "provider", "result")
         self.parked = gauge("parked_subjects", "Subjects that wait behind a rejected record.", "product", "partition")
         self.parked_oldest = gauge(
             "parked_oldest_timestamp_seconds",

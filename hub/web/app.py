@@ -16,14 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
-from uuid import UUID
 
-from fastapi import Depends, FastAPI, Form, Header, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi import Depends, FastAPI, Header, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
-from pydantic import BaseModel, ConfigDict
 
 from hub import __version__, catalogue
 from hub.avro import registry
@@ -35,81 +33,38 @@ from hub.model.connector import Connector
 from hub.model.errors import TooLarge
 from hub.model.intake import Call, Emit, Refusal
 from hub.store import Store
+from hub.web.accounts import Accounts
+from hub.web.api import add_api
+from hub.web.assistance import add_assistance
 from hub.web.desk import add_desk
 from hub.web.edges import Edges
+from hub.web.forms import Seals, Tries, seal_of
+from hub.web.households import add_households
 from hub.web.notices import add_notices
-from hub.web.operations import Flow
+from hub.web.operations import Flow, Pauses
 from hub.web.problems import Problem, documented, install
 from hub.web.requests import add_requests
+from hub.web.resident import add_pages
+from hub.web.sign_in import LABELS, Came, add_sign_in, providers_of
 from hub.web.tokens import Token, Tokens
-from streams.account import CITY, SHOWS, blocks, works
+from streams.account import CITY
 
 LARGEST_CALL = 256 * 1024
-SESSION = "hub_session"
+SIGN_INS, SIGN_IN_SECONDS = 30, 60.0
+"""Tries to sign in that an address has in so many seconds: many people may sit behind one."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
 }
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{}; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
 ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 BEARER = HTTPBearer(auto_error=False, description="A token of `hub token new`.")
 HERE = Path(__file__).parent
-
-
-class LineBody(BaseModel):
-    """One line of a block."""
-
-    what: str
-    detail: str
-    state: str
-
-
-class BlockBody(BaseModel):
-    """One block of the account."""
-
-    name: str
-    title: str
-    as_of: datetime | None
-    """Moment up to which the block's sources are known."""
-    lines: list[LineBody]
-
-
-class LinkBody(BaseModel):
-    """An open link."""
-
-    subject: str
-    role: str
-    since: datetime
-    until: str | None
-
-
-class AccountBody(BaseModel):
-    """A citizen's account."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "citizen": "3f0c8a52-3f0e-4c2e-9a55-6c1f6f0f7c11",
-                "links": [
-                    {"subject": "chrono:E0001", "role": "PARENT", "since": "2026-03-10T07:40:00Z", "until": None}
-                ],
-                "blocks": [
-                    {
-                        "name": "canteen",
-                        "title": "Cantine cette semaine",
-                        "as_of": "2026-03-10T08:40:00+01:00",
-                        "lines": [{"what": "Mardi 10 mars", "detail": "Déjeuner", "state": "Réservé"}],
-                    }
-                ],
-            }
-        }
-    )
-    citizen: str
-    links: list[LinkBody]
-    blocks: list[BlockBody]
 
 
 Publish = Callable[[str, Emit], Awaitable[str]]
@@ -126,6 +81,7 @@ def create_app(
     publish: Publish,
     called: Called,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    came: Came = lambda _provider, _result, _reason: None,
 ) -> FastAPI:
     """Put the application together."""
     app = FastAPI(
@@ -141,23 +97,20 @@ def create_app(
     app.mount("/donnees", StaticFiles(directory=settings.open_data.folder, html=True, check_dir=False), name="donnees")
     templates = Jinja2Templates(directory=HERE / "templates")
     templates.env.filters["jour"] = lambda moment: day_words(moment.astimezone(CITY).date())
+    templates.env.filters["instant"] = lambda at: datetime.fromtimestamp(at / 1000, CITY)
+    templates.env.filters["date"] = lambda day: datetime.fromisoformat(day).replace(tzinfo=CITY)
     tokens = Tokens(settings.web.tokens_file)
     public = urlsplit(settings.web.public_url)
     secure = public.scheme == "https"
+    seals, tries = Seals(secure=secure), Tries(SIGN_INS, SIGN_IN_SECONDS)
+    providers = providers_of(settings)
+    ways_in = [(name, LABELS[openid.provider.kind]) for name, openid in providers.items()]
+    attachable = [name for name, openid in providers.items() if openid.provider.kind == "franceconnect"]
     flow = Flow(settings.telemetry.discovery_file)
-    public_types = schemas.names("public")
-    disruptions = [name for name in public_types if name.startswith(SHOWS["disruptions"])]
-    catalogues = {
-        of: product
-        for product, source in settings.connectors.items()
-        if product in connectors and source.enabled and (of := source.settings.get("titles_of"))
-    }
-    said = {
-        product: {f"hub.{connector.domain}.{name}" for feed in connector.feeds.values() for name in feed.manifest.emits}
-        for product, connector in connectors.items()
-    }
-
-    app.add_middleware(Edges, largest=LARGEST_CALL, headers=HEADERS | (ONLY_TLS if secure else {}))
+    # A form's redirect counts as where it leads.
+    policy = POLICY.format("".join(sorted({f" {openid.origin}" for openid in providers.values()})))
+    headers = {**HEADERS, "Content-Security-Policy": policy, **(ONLY_TLS if secure else {})}
+    app.add_middleware(Edges, largest=LARGEST_CALL, headers=headers)
 
     def service(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> Token:
         """Find the service that asks."""
@@ -168,100 +121,24 @@ def create_app(
             )
         return token
 
-    def account_of(citizen: str) -> tuple[list[Any], list[Any]]:
-        now = clock()
-        today = now.astimezone(CITY).date()
-        links = store.links_of(citizen, today)
-        linked = {link.subject.partition(":")[0] for link in links}
-        sources = {p: types if p in linked else types.intersection(public_types) for p, types in said.items()}
-        shown = store.public_entries(disruptions)
-        entries = store.account(citizen, today)
-        lent = works(entries)
-        titles = {
-            (of, number): title
-            for of, catalogue in catalogues.items()
-            for number, title in store.titles(catalogue, [number for product, number in lent if product == of]).items()
-        }
-        parts = blocks(
-            entries,
-            sorted(shown, key=lambda entry: entry.seq),
-            store.lines_of(citizen),
-            now,
-            store.freshness(),
-            sources,
-            titles,
-        )
-        return links, parts
-
-    @app.get("/api/v1/accounts/{citizen}", responses=documented(401, 403, 404, 422, 503), tags=["account"])
-    def account(citizen: UUID, token: Token = Depends(service)) -> AccountBody:
-        """Return a citizen's account as it stands now."""
-        if "account:read" not in token.scopes:
-            raise Problem(403, "no_scope", "The token may not read accounts", "Ask for the scope account:read.")
-        if not store.knows(str(citizen)):
-            raise Problem(404, "no_account", "No such account", "Nobody with this id has linked anything.")
-        links, parts = account_of(str(citizen))
-        return AccountBody(
-            citizen=str(citizen),
-            links=[
-                LinkBody(
-                    subject=link.subject,
-                    role=link.role,
-                    since=datetime.fromtimestamp(link.since / 1000, UTC),
-                    until=link.until,
-                )
-                for link in links
-            ],
-            blocks=[
-                BlockBody(
-                    name=part.name,
-                    title=part.title,
-                    as_of=part.as_of,
-                    lines=[LineBody(what=line.what, detail=line.detail, state=line.state) for line in part.lines],
-                )
-                for part in parts
-            ],
-        )
+    accounts = Accounts(settings, store, schemas, connectors, Pauses(flow))
+    templates.env.filters["relie"] = accounts.words_of
+    add_api(app, store, accounts, service, clock)
 
     # -- pages ------------------------------------------------------------------------------------
 
     def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-        return templates.TemplateResponse(request, name, values, status_code=status)
+        secret = seals.secret_of(request)
+        told = {"form_seal": seal_of(secret), "providers": ways_in, "attachable": attachable, **values}
+        response = templates.TemplateResponse(request, name, told, status_code=status)
+        seals.give(request, response, secret)
+        return response
 
     install(app, lambda request, status: page(request, "erreur.html", status, problem=status))
 
-    @app.get("/", include_in_schema=False)
-    def home() -> RedirectResponse:
-        return RedirectResponse("/compte", 303)
-
-    @app.get("/compte", include_in_schema=False)
-    def my_account(request: Request) -> Response:
-        citizen = store.session(request.cookies.get(SESSION, ""), clock())
-        if citizen is None:
-            return page(request, "ferme.html", 401)
-        links, parts = account_of(citizen)
-        return page(request, "compte.html", links=links, blocks=parts, now=clock().astimezone(CITY))
-
-    @app.get("/connexion/{token}", include_in_schema=False)
-    def login_page(request: Request, token: str) -> Response:
-        # A button, not the link itself, uses the token: mail scanners follow links.
-        return page(request, "connexion.html", token=token)
-
-    @app.post("/connexion", include_in_schema=False)
-    def login(request: Request, token: Annotated[str, Form(max_length=200)]) -> Response:
-        session = store.use_login(token, clock())
-        if session is None:
-            return page(request, "ferme.html", 410, used=True)
-        response = RedirectResponse("/compte", 303)
-        response.set_cookie(SESSION, session, httponly=True, samesite="lax", secure=secure, max_age=8 * 3600)
-        return response
-
-    @app.post("/deconnexion", include_in_schema=False)
-    def logout(request: Request) -> Response:
-        store.end_session(request.cookies.get(SESSION, ""))
-        response = RedirectResponse("/compte", 303)
-        response.delete_cookie(SESSION)
-        return response
+    seen = (page, seals, tries, clock)
+    add_sign_in(app, store, providers, *seen, came, secure=secure)
+    add_pages(app, store, accounts, *seen, secure=secure)
 
     def staff(request: Request, scope: str) -> tuple[Token, str]:
         """Find who of the city asks, by the token that a browser sends as a password; return the token's secret too."""
@@ -283,6 +160,8 @@ def create_app(
     add_desk(app, store, connectors, page, lambda request: staff(request, "links:decide"), publish, clock)
     add_requests(app, store, page, lambda request: staff(request, "requests:decide"), clock)
     add_notices(app, store, settings, catalogue.sinks(), page, clock)
+    add_households(app, store, connectors, page, lambda request: staff(request, "households:change"), publish, clock)
+    add_assistance(app, store, accounts, page, lambda request: staff(request, "accounts:assist"), clock)
 
     @app.get("/operations", include_in_schema=False)
     def operations(request: Request) -> Response:

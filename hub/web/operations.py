@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
@@ -71,6 +73,31 @@ class Flow:
             return [(entry["targets"][0], entry["labels"]["role"]) for entry in listed]
         except (OSError, ValueError, KeyError, IndexError):
             return []
+
+
+class Pauses:
+    """The products that are paused, as the roles last said; whoever asks never waits for them."""
+
+    def __init__(self, flow: Flow, seconds: float = 30.0) -> None:
+        """Look again after so many seconds, beside the one who asks."""
+        self._flow = flow
+        self._seconds = seconds
+        self._looked = -seconds
+        self._known: frozenset[str] = frozenset()
+        self._looking = threading.Lock()
+
+    def __call__(self) -> frozenset[str]:
+        """Return what is known."""
+        if time.monotonic() - self._looked >= self._seconds and self._looking.acquire(blocking=False):
+            threading.Thread(target=self._look, name="pauses", daemon=True).start()
+        return self._known
+
+    def _look(self) -> None:
+        try:
+            self._known = frozenset(self._flow.read()["paused"])
+        finally:
+            self._looked = time.monotonic()
+            self._looking.release()
 
 
 def _get(url: str) -> str:

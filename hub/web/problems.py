@@ -48,6 +48,7 @@ _TEXTS = {
     401: "No token or signature, or one that is not known",
     403: "The token lacks the scope",
     404: "No such thing",
+    409: "The place where the page was to begin is lost",
     413: "The body is too large",
     422: "The request is not well formed",
     503: "Something behind the API is away; try again",

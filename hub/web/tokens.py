@@ -8,7 +8,18 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-SCOPES = ("account:read", "links:decide", "operations:read", "requests:decide")
+from streams.account import SHOWS
+
+SCOPES = (
+    "account:read",
+    *(f"account:{name}" for name in SHOWS),
+    "accounts:assist",
+    "links:decide",
+    "households:change",
+    "operations:read",
+    "requests:decide",
+)
+"""`account:read` is every block of every account; `account:<block>` is one."""
 
 
 class Token(NamedTuple):

@@ -326,6 +326,43 @@ class LinkRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoveRequested:
+    """Links of one account shall be another's: all of them, when two accounts of one person are merged, or some, when one account was used by two."""
+
+    TYPE: ClassVar[str] = "hub.citizen_portal.MoveRequested"
+    DOMAIN: ClassVar[str] = "citizen_portal"
+    AUDIENCE: ClassVar[str] = "command"
+
+    citizen: str = ""
+    """The account whose links go."""
+    to: str = ""
+    """The account whose links they are from now on."""
+    subjects: tuple[str, ...] = ()
+    """The subjects whose links go; empty: all."""
+    clerk: str = ""
+    """Who asks for it, as the desk calls itself."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> MoveRequested:
+        """Build from what an Avro reader gives."""
+        return cls(
+            citizen=data["citizen"],
+            to=data["to"],
+            subjects=tuple(data["subjects"]),
+            clerk=data["clerk"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "citizen": self.citizen,
+            "to": self.to,
+            "subjects": self.subjects,
+            "clerk": self.clerk,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreferencesChanged:
     """A citizen said how and about what to be told; the whole of it, each time."""
 
@@ -375,6 +412,39 @@ class PreferencesChanged:
             "phone": self.phone,
             "channel": self.channel,
             "digest": self.digest,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRequested:
+    """A command about links shall be as if it had not been: what it opened ends, what it ended is open again."""
+
+    TYPE: ClassVar[str] = "hub.citizen_portal.UndoRequested"
+    DOMAIN: ClassVar[str] = "citizen_portal"
+    AUDIENCE: ClassVar[str] = "command"
+
+    citizen: str = ""
+    """The account that the command was about."""
+    command: str = ""
+    """Event id of the command."""
+    clerk: str = ""
+    """Who asks for it, as the desk calls itself."""
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> UndoRequested:
+        """Build from what an Avro reader gives."""
+        return cls(
+            citizen=data["citizen"],
+            command=data["command"],
+            clerk=data["clerk"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what an Avro writer takes."""
+        return {
+            "citizen": self.citizen,
+            "command": self.command,
+            "clerk": self.clerk,
         }
 
 

@@ -23,6 +23,11 @@ from hub.model.event import Replay, StoredEvent
 from hub.model.notice import Again, Concerned, Notice, Recipient, Urgency, Waiting
 from hub.model.record import Seq
 from hub.store import Store
+from hub.store.disclosures import Disclosure, Disclosures
+from hub.store.households import Households
+from hub.store.mandates import Mandates
+from hub.store.paging import entries_after
+from hub.store.sign_ins import SignIn, SignIns
 from hub.store.tables import metadata, outbox, proposals
 from schemas.models.citizen_portal import (
     Agreement,
@@ -32,8 +37,10 @@ from schemas.models.citizen_portal import (
     LinkDecided,
     LinkProposed,
     LinkRequested,
+    MoveRequested,
     PreferencesChanged,
     Role,
+    UndoRequested,
     UnlinkRequested,
 )
 from schemas.models.civil_registry import DeathPublished
@@ -594,6 +601,16 @@ def test_who_is_not_linked_any_more_is_known_when_a_notice_is_due(store: Store) 
     assert [row.concerned for row in found[0][0]] == [False]
 
 
+def test_who_is_shown_less_meanwhile_is_told_less(store: Store) -> None:
+    """A link whose scope leaves the topic out concerns nobody by it any more."""
+    waits(store)
+    narrow = LinkRequested(citizen=ANNE, subject="ils_di:7", role=Role.SELF, scope=("bills",))
+    store.project([event(4, narrow, f"publik:{ANNE}", product="publik")], Policy(), NOW)
+    found: list[Any] = []
+    store.decide_again(decides(found), NOW)
+    assert [row.concerned for row in found[0][0]] == [False]
+
+
 def test_what_begun_is_remembered_until_it_certainly_did_not_arrive(store: Store) -> None:
     """After a crash a sink hears that somebody may have the message."""
     row_id = waits(store)
@@ -692,3 +709,35 @@ def test_what_is_public_needs_no_link_to_be_told_later(store: Store) -> None:
     found: list[Any] = []
     store.decide_again(decides(found), NOW)
     assert [row.concerned for row in found[0][0]] == [True]
+
+
+def test_what_the_account_keeps_beside_entries_is_the_same_on_both_servers(store: Store) -> None:
+    """Moves and their undo, pages, deliveries, mandates and sign-ins."""
+    store.project([link(1, ANNE, "ils_di:7"), event(2, LoanStarted(item_id="i"), "ils_di:7")], Policy(), NOW)
+    store.project([event(3, LoanReturned(item_id="i"), "ils_di:7")], Policy(), NOW)
+    move = event(4, MoveRequested(citizen=ANNE, to=MARC, clerk="c"), f"publik:{ANNE}", product="publik")
+    undo = event(5, UndoRequested(citizen=ANNE, command="event-4", clerk="c"), f"publik:{ANNE}", product="publik")
+    store.project([move], Policy(), NOW)
+    assert [(len(store.links_of(one, NOW.date())), store.knows(one)) for one in (ANNE, MARC)] == [(0, True), (1, True)]
+    store.project([undo, move], Policy(), NOW)
+    assert [len(store.links_of(one, NOW.date())) for one in (ANNE, MARC)] == [1, 0]
+    assert {one.kind for one in Households(store).history(MARC)} == {"MoveRequested", "UndoRequested"}
+    shown = {"ils_di:7": ("hub.library.Loan",), "chrono:E1": ()}
+    first, more = entries_after(store, shown, None, 1)
+    rest, end = entries_after(store, shown, first[0].event_id, 5)
+    assert ([one.event_id for one in (*first, *rest)], more, end) == (["event-2", "event-3"], True, False)
+    told = Disclosure(ANNE, 1, "portal", "api", ("library",))
+    Disclosures(store).tell(told)
+    assert Disclosures(store).of(ANNE) == [told]
+    mandates = Mandates(store)
+    name = mandates.make(ANNE, "desk", "PROXY", NOW.date(), NOW)
+    assert [one.id for one in mandates.open_of(ANNE, NOW.date())] == [name]
+    assert [mandates.end(name, "desk", "agent", NOW) for _ in range(2)] == [True, False]
+    sign_ins = SignIns(store)
+    sign_ins.begin("state", SignIn("portal", "n", "v", None), NOW)
+    assert sign_ins.take("state", NOW) is not None
+    sign_ins.attach("portal", "sub", ANNE, NOW)
+    assert sign_ins.citizen_of("portal", "sub") == ANNE
+    assert store.session(sign_ins.open(ANNE, NOW), NOW) == ANNE
+    store.purge(NOW + timedelta(days=400))
+    assert (Disclosures(store).of(ANNE), mandates.of(ANNE)) == ([], [])

@@ -8,6 +8,7 @@ secrets that they gave the city.  Started again over it, the town goes on where 
     GET  /town                    addresses, run number, products
     POST /town/day/start?seconds= play a school day
     GET  /town/settings           what the city writes under `connectors` to reach the vendors
+    GET  /town/sign_in            what the city writes under `sign_in`: residents sign in at /openid/<kind> of the town
     GET  /town/progress           how far the day is, and what was told since `?since=`
     GET  /town/journal            entries since `?since=`
     GET  /town/mails              what the mail server took
@@ -35,7 +36,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import Literal, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -51,11 +52,13 @@ from hub.testing.town.day import Day
 from hub.testing.town.journal import Journal
 from hub.testing.town.mailbox import Mailbox
 from hub.testing.town.people import Town
+from hub.testing.town.provider import Provider
 from hub.testing.town.rush import Rush
 from hub.testing.town.schedule import quiet_tick
 from hub.testing.town.world import World
 
 ROOT = Path(__file__).resolve().parents[3]
+KINDS: tuple[Literal["publik", "franceconnect"], ...] = ("publik", "franceconnect")
 
 
 class Server:
@@ -129,11 +132,13 @@ class Host:
             states=folder / "state",
             days=days,
         )
+        self.providers = {kind: self._provider(kind, town) for kind in KINDS}
         self.day: Day | None = None
         self.rush = Rush(self.world)
         self.app = Starlette(
             routes=[
                 Mount("/town", routes=self._routes()),
+                *(Mount(f"/openid/{kind}", app=provider.app) for kind, provider in self.providers.items()),
                 *(Mount(f"/{product}", app=simulator.app) for product, simulator in simulators.items()),
             ]
         )
@@ -167,10 +172,36 @@ class Host:
             "secrets_dir": str(folder),
         }
 
+    def _provider(self, kind: Literal["publik", "franceconnect"], town: Town) -> Provider:
+        """Let the cast sign in: at Publik by their account, at FranceConnect by the pseudonym that it has for them."""
+        secret = self.folder / "secrets" / f"openid_{kind}"
+        if not secret.exists():
+            secret.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            secret.touch(0o600)
+            secret.write_text(secrets.token_urlsafe(32) + "\n", "utf-8")
+        cast = (town.cast.reader, *town.cast.separated, town.cast.four_children)
+        subs = {one.name: one.citizen if kind == "publik" else f"{one.citizen.replace('-', '')}v1" for one in cast}
+        return Provider(kind, "hub", secret.read_text("utf-8").strip(), subs)
+
+    def _sign_in(self, request: Request) -> Response:
+        base = str(request.base_url).rstrip("/").removesuffix("/town")
+        return JSONResponse(
+            {
+                kind: {
+                    "kind": kind,
+                    "issuer": f"{base}/openid/{kind}",
+                    "client_id": provider.client_id,
+                    "client_secret_file": str(self.folder / "secrets" / f"openid_{kind}"),
+                }
+                for kind, provider in self.providers.items()
+            }
+        )
+
     def _routes(self) -> list[Route]:
         return [
             Route("/", self._about),
             Route("/settings", self._city_settings),
+            Route("/sign_in", self._sign_in),
             Route("/day/start", self._start_day, methods=["POST"]),
             Route("/progress", self._progress),
             Route("/journal", self._journal),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 POLL_SECONDS = 1.0
@@ -20,8 +21,12 @@ def settings(
     web_port: int,
     smtp_port: int,
     vendors: Mapping[str, Any],
+    sign_in: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Return settings whose files lie in `folder`; `vendors` is what the town says under `/town/settings`."""
+    """Return settings whose files lie in `folder`.
+
+    `vendors` is what the town says under `/town/settings`, `sign_in` what it says under `/town/sign_in`.
+    """
     data = folder / "data"
     return {
         "data_dir": str(data),
@@ -32,6 +37,8 @@ def settings(
             "public_url": f"http://127.0.0.1:{web_port}",
             "tokens_file": str(data / "tokens.toml"),
         },
+        "account": {"canteen_days": 2, "canteen_time": "10:00"},
+        "sign_in": {name: dict(way) for name, way in sign_in.items()},
         "telemetry": {"discovery_file": str(folder / "run" / "prometheus.json")},
         "mail": {"host": "127.0.0.1", "port": smtp_port},
         # The town lives a day in a minute, at any hour: what is owed is owed at once.

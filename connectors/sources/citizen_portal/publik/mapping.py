@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from connectors.sources.citizen_portal.publik.evidence import compare, proven
-from connectors.sources.citizen_portal.publik.model import Decision, Message
+from connectors.sources.citizen_portal.publik.model import Decision, Household, Message
 from hub.model.connector import Context
 from hub.model.errors import Unmappable
 from hub.model.event import Fact, Payload
@@ -16,8 +16,10 @@ from schemas.models.citizen_portal import (
     LinkDecided,
     LinkProposed,
     LinkRequested,
+    MoveRequested,
     PreferencesChanged,
     Role,
+    UndoRequested,
     UnlinkRequested,
 )
 
@@ -81,6 +83,18 @@ def decision(told: Decision, _context: Context) -> Iterable[Fact]:
             until=link.until,
         )
         yield Fact(requested, subject, told.at, link.subject, identity=(told.id,))
+
+
+def household(told: Household, _context: Context) -> Iterable[Fact]:
+    """Say which links a clerk moves, or which command is undone."""
+    payload: Payload
+    if told.move is not None:
+        subjects = tuple(dict.fromkeys(_linkable(one, "move.subjects") for one in told.move.subjects or ()))
+        payload = MoveRequested(citizen=told.citizen, to=told.move.to, subjects=subjects, clerk=told.clerk)
+        yield Fact(payload, f"publik:{told.citizen}", told.at, told.move.to, identity=(told.id,))
+    elif told.undo is not None:
+        payload = UndoRequested(citizen=told.citizen, command=told.undo.command, clerk=told.clerk)
+        yield Fact(payload, f"publik:{told.citizen}", told.at, told.undo.command, identity=(told.id,))
 
 
 def _linkable(subject: str, field: str) -> str:

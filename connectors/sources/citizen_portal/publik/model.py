@@ -38,6 +38,7 @@ Uuid = Annotated[
 Subject = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}:[A-Za-z0-9._:@/-]{1,150}$")]
 Line = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,8}:[A-Za-z0-9_-]{1,16}$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Clerk = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,79}$")]
 Email = Annotated[
     str, Field(max_length=254, pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
 ]
@@ -145,7 +146,7 @@ class Decision(_Strict):
 
     id: Uuid
     at: Instant
-    clerk: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,79}$")
+    clerk: Clerk
     citizen: Uuid
     proposal: Uuid
     accepted: bool
@@ -156,4 +157,40 @@ class Decision(_Strict):
     def _fits(self) -> Self:
         if self.accepted != (self.reason == "proven"):
             raise Invalid("does not go with what was decided", fields=("reason",))
+        return self
+
+
+class Move(_Strict):
+    """Links that shall be another account's."""
+
+    to: Uuid
+    subjects: Annotated[list[Subject], Field(min_length=1, max_length=100)] | None
+    """null: all. An empty list is an error: it would be everything by mistake."""
+
+
+class Undo(_Strict):
+    """A command that shall not have been."""
+
+    command: Uuid
+    """Its event id."""
+
+
+class Household(_Strict):
+    """What a clerk changes between accounts: its type, and the one part that goes with the type."""
+
+    id: Uuid
+    type: Literal["move", "undo"]
+    at: Instant
+    clerk: Clerk
+    citizen: Uuid
+    move: Move | None = None
+    undo: Undo | None = None
+
+    @model_validator(mode="after")
+    def _one_part(self) -> Self:
+        for part in ("move", "undo"):
+            if (getattr(self, part) is not None) != (part == self.type):
+                raise Invalid("missing" if part == self.type else "does not go with the type", fields=(part,))
+        if self.move is not None and self.move.to == self.citizen:
+            raise Invalid("the account itself", fields=("move.to",))
         return self

@@ -13,7 +13,7 @@ _NAME = re.compile(r"[\x21-\x7e]{1,150}")
 
 def receive(call: Call) -> Emit | Refusal:
     """Find the citizen, whose messages stay in order, and the message's own id, under which it counts once."""
-    if call.feed not in ("request", "decision"):
+    if call.feed not in ("request", "decision", "household"):
         return Refusal(404, "no such feed")
     try:
         message = json(call.body)

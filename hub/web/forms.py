@@ -1,0 +1,86 @@
+"""What makes a form the hub's own: a seal that another site cannot know, and a bound on tries."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections import OrderedDict, deque
+from ipaddress import IPv6Address, ip_address
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from hub.web.problems import Problem
+
+COOKIE = "hub_form"
+KNOWN = 10_000
+"""Addresses that are remembered; the one that was quiet longest is forgotten first."""
+
+
+class Seals:
+    """Ties a browser's forms to a cookie of that browser: `hub_form`."""
+
+    def __init__(self, *, secure: bool) -> None:
+        """`secure`: the cookie stays within TLS."""
+        self._secure = secure
+
+    def secret_of(self, request: Request) -> str:
+        """Return the browser's cookie, or a new one that `give` has to set."""
+        return request.cookies.get(COOKIE) or secrets.token_urlsafe(32)
+
+    def give(self, request: Request, response: Response, secret: str) -> None:
+        """Set the cookie, unless the browser has it."""
+        if request.cookies.get(COOKIE) != secret:
+            response.set_cookie(COOKIE, secret, httponly=True, samesite="lax", secure=self._secure)
+
+    def check(self, request: Request, seal: str) -> None:
+        """Refuse a form that is not of a page of ours, in this browser."""
+        known = request.cookies.get(COOKIE, "")
+        if not known or not hmac.compare_digest(seal_of(known).encode(), seal.encode()):
+            raise Problem(403, "no_seal", "The form is not this page's", "Open the page again and send it from there.")
+
+
+def seal_of(secret: str, about: str = "form") -> str:
+    """Return what stands in the form of who knows the secret."""
+    return hmac.new(secret.encode(), about.encode(), hashlib.sha256).hexdigest()
+
+
+def check_seal(secret: str, about: str, seal: str) -> None:
+    """Refuse a form of a desk that is not of its page: a browser sends the password with any site's form."""
+    if not hmac.compare_digest(seal_of(secret, about).encode(), seal.encode()):
+        raise Problem(403, "no_seal", "The form is not this page's", "Open the page again and send it from there.")
+
+
+class Tries:
+    """Lets an address try so often in so many seconds."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        """Count from nothing."""
+        self._most = most
+        self._seconds = seconds
+        self._made: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def count(self, request: Request) -> None:
+        """Count a try, or refuse it."""
+        now = time.monotonic()
+        name = _who(request)
+        made = self._made.setdefault(name, deque(maxlen=self._most))
+        self._made.move_to_end(name)
+        if len(self._made) > KNOWN:
+            self._made.popitem(last=False)
+        if len(made) == self._most and now - made[0] < self._seconds:
+            wait = str(int(self._seconds - (now - made[0])) + 1)
+            raise Problem(429, "too_many_tries", "Too many tries", "Wait, then try again.", Retry_After=wait)
+        made.append(now)
+
+
+def _who(request: Request) -> str:
+    host = request.client.host if request.client is not None else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    # A household has as many addresses of its /64 as it likes.
+    return str(int(address) >> 64) if isinstance(address, IPv6Address) else host

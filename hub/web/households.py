@@ -1,0 +1,120 @@
+"""The desk's page about households: accounts are merged and split, and any change of links is undone.
+
+A change is a record of the portal's, as a decision about a link is: it goes through Kafka, counts once,
+and is told to whoever follows links.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+from fastapi import FastAPI, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from hub.model.connector import Connector
+from hub.model.intake import Call, Emit
+from hub.store import Store
+from hub.store.disclosures import Disclosure, Disclosures
+from hub.store.households import Households
+from hub.web.desk import LOOK_SECONDS, ROLES, SHOWN_SECONDS
+from hub.web.forms import check_seal, seal_of
+from hub.web.problems import Problem
+from hub.web.resident import BLOCKS
+from hub.web.tokens import Token
+from streams.account import CITY
+
+MOVES = "MoveRequested"
+"""The event of the feed that takes changes; the portal's connector says which that is."""
+WORDS = {
+    "LinkRequested": "Lien demandé ou modifié",
+    "UnlinkRequested": "Lien retiré",
+    "MoveRequested": "Liens déplacés entre deux comptes",
+    "UndoRequested": "Changement annulé",
+}
+
+
+def add_households(
+    app: FastAPI,
+    store: Store,
+    connectors: Mapping[str, Connector],
+    page: Callable[..., Response],
+    clerk_of: Callable[[Request], tuple[Token, str]],
+    publish: Callable[[str, Emit], Awaitable[str]],
+    clock: Callable[[], datetime],
+) -> None:
+    """Add the page; `clerk_of` finds who asks, with the secret that was shown, or refuses."""
+    connector, feed = next(
+        (connector, name)
+        for connector in connectors.values()
+        for name, feed in connector.feeds.items()
+        if MOVES in feed.manifest.emits
+    )
+    households, disclosures = Households(store), Disclosures(store)
+
+    @app.get("/foyers", include_in_schema=False)
+    def household(request: Request, citizen: Annotated[UUID | None, Query()] = None) -> Response:
+        clerk, secret = clerk_of(request)
+        now = clock()
+        shown: dict[str, Any] = {}
+        if citizen is not None:
+            disclosures.tell(Disclosure(str(citizen), int(now.timestamp() * 1000), clerk.name, "desk", ()))
+            shown = {
+                "links": store.links_of(str(citizen), now.astimezone(CITY).date()),
+                "history": [
+                    (one, datetime.fromtimestamp(one.at / 1000, CITY)) for one in households.history(str(citizen))
+                ],
+                "seal": seal_of(secret, f"household:{citizen}"),
+            }
+        return page(
+            request,
+            "foyers.html",
+            citizen=str(citizen or ""),
+            roles=ROLES,
+            blocks=BLOCKS,
+            words=WORDS,
+            now=now.astimezone(CITY),
+            **shown,
+        )
+
+    @app.post("/foyers", include_in_schema=False)
+    async def change(
+        request: Request,
+        citizen: Annotated[UUID, Form()],
+        seal: Annotated[str, Form(max_length=100)],
+        to: Annotated[UUID | None, Form()] = None,
+        subject: Annotated[list[str], Form(max_length=100)] = [],  # noqa: B006 - FastAPI copies it
+        everything: Annotated[bool, Form()] = False,
+        command: Annotated[UUID | None, Form()] = None,
+    ) -> Response:
+        clerk, secret = clerk_of(request)
+        check_seal(secret, f"household:{citizen}", seal)
+        told: dict[str, Any] = {"clerk": clerk.name, "citizen": str(citizen)}
+        if command is not None:
+            told |= {"type": "undo", "undo": {"command": str(command)}}
+        else:
+            today = clock().astimezone(CITY).date()
+            known = {link.subject for link in await asyncio.to_thread(store.links_of, str(citizen), today)}
+            if to is None or to == citizen or everything == bool(subject) or not known.issuperset(subject):
+                # All of it, or what is ticked, and to another account: neither more nor less is an order.
+                raise Problem(422, "invalid", "Not well formed", "to: another account; subject: some, or everything.")
+            told |= {"type": "move", "move": {"to": str(to), "subjects": None if everything else subject}}
+        now = clock()
+        told |= {"id": str(uuid4()), "at": now.isoformat(timespec="milliseconds")}
+        moment = int(now.timestamp() * 1000)
+        call = Call(feed=feed, body=json.dumps(told).encode(), headers={}, received_at=moment)
+        wish = connector.receive(call)  # type: ignore[misc] # the portal's takes calls
+        if not isinstance(wish, Emit):
+            raise RuntimeError("the desk's own change is refused")
+        before = await asyncio.to_thread(households.history, str(citizen))
+        await publish(connector.product, replace(wish, answer=None))
+        for _ in range(int(SHOWN_SECONDS / LOOK_SECONDS)):
+            if await asyncio.to_thread(households.history, str(citizen)) != before:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        return RedirectResponse(f"/foyers?citizen={citizen}", 303)

@@ -1,0 +1,221 @@
+"""Residents sign in by OpenID Connect; what proves nothing opens nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from joserfc import jwk
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from web_town import ANNE, NOW, Town, live, seal_of
+
+from hub.store.sign_ins import SignIn, SignIns
+from hub.testing.town.host import Server
+from hub.testing.town.provider import Provider
+
+PSEUDONYM = "b155a2129530e5fd3f6b95275b6da72a99ea1a486b8b33148abb4a62ddfb3609v1"
+MARC = "9c2a6d10-7b1e-4f6c-8a0e-2d5b7c9e1f22"
+
+
+class City:
+    """A town with both kinds of provider."""
+
+    def __init__(self, folder: Path) -> None:
+        self.publik = Provider("publik", "hub", "s3cret", {"Anne": ANNE, "nobody": "not-a-uuid"})
+        self.france = Provider("franceconnect", "hub", "s3cret", {"Anne": PSEUDONYM})
+        # One of them below a path, as in the demo's town.
+        mounted = Starlette(routes=[Mount("/openid/france", app=self.france.app)])
+        self.servers = [Server(self.publik.app), Server(mounted)]
+        (folder / "client").write_text("s3cret\n", "utf-8")
+        issuers = (self.servers[0].url, f"{self.servers[1].url}/openid/france")
+        ways = {
+            name: {"kind": name, "issuer": issuer, "client_id": "hub", "client_secret_file": folder / "client"}
+            for name, issuer in zip(("publik", "franceconnect"), issuers, strict=True)
+        }
+        self.town = Town(folder, sign_in=ways)
+        live(self.town)
+
+    def leaves(self, browser: TestClient, way: str, *, attach: bool = False) -> str:
+        """Press the button; return where the browser is sent."""
+        seal = seal_of(browser.get("/compte").text)
+        answer = browser.post(f"/connexion/{way}", data={"seal": seal, **({"attach": "true"} if attach else {})})
+        assert answer.status_code == 303, answer.text
+        return str(answer.headers["location"])
+
+    def back(self, url: str, sub: str) -> str:
+        """Choose a person at the provider; return the path to which the browser is sent."""
+        answer = httpx.post(url, data={"sub": sub})
+        assert answer.status_code == 303, answer.text
+        parts = urlsplit(answer.headers["location"])
+        assert f"{parts.scheme}://{parts.netloc}" == "http://127.0.0.1:8080"
+        return f"{parts.path}?{parts.query}"
+
+    def signs_in(self, browser: TestClient, way: str, sub: str, *, attach: bool = False) -> Any:
+        """Go the whole way."""
+        return browser.get(self.back(self.leaves(browser, way, attach=attach), sub))
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Iterator[City]:
+    """Make a town with its providers."""
+    made = City(tmp_path)
+    with made.servers[0], made.servers[1]:
+        yield made
+    made.town.store.close()
+
+
+def test_publik_s_account_is_the_citizen(city: City) -> None:
+    """State, nonce and PKCE go out; the session that comes back is hers, and a code works once."""
+    browser = city.town.client
+    url = city.leaves(browser, "publik")
+    asked = {name: value[0] for name, value in parse_qs(urlsplit(url).query).items()}
+    assert (asked["response_type"], asked["scope"], asked["code_challenge_method"]) == ("code", "openid", "S256")
+    assert min(len(asked[name]) for name in ("state", "nonce", "code_challenge")) >= 30
+    path = city.back(url, ANNE)
+    answer = browser.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/compte")
+    assert city.town.came == [("publik", "accepted", "")]
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert "Déjeuner" in browser.get("/compte").text
+    again = city.town.comes_from("127.0.0.1")
+    again.cookies.set("hub_sign_in", asked["state"])
+    assert again.get(path).status_code == 403
+
+
+def test_franceconnect_opens_the_account_to_which_it_was_attached(city: City) -> None:
+    """Unknown at first; attached by who has the account open and asks for it; then enough by itself."""
+    stranger = city.town.comes_from("127.0.0.1")
+    answer = city.signs_in(stranger, "franceconnect", PSEUDONYM)
+    assert (answer.status_code, "aucun compte" in answer.text) == (403, True)
+    city.town.login()
+    assert "Rattacher FranceConnect" in city.town.client.get("/compte").text
+    city.signs_in(city.town.client, "franceconnect", PSEUDONYM, attach=True)
+    assert city.signs_in(stranger, "franceconnect", PSEUDONYM).status_code == 303
+    assert "Déjeuner" in stranger.get("/compte").text
+    city.town.store.erase(ANNE, NOW)
+    assert city.signs_in(stranger, "franceconnect", PSEUDONYM).status_code == 403
+
+
+def test_an_open_account_attaches_nothing_unless_it_is_asked_to(city: City) -> None:
+    """On a shared computer the account may be somebody else's."""
+    city.town.login()
+    seal = seal_of(city.town.client.get("/compte").text)
+    url = city.town.client.post("/connexion/franceconnect", data={"seal": seal}).headers["location"]
+    assert city.town.client.get(city.back(url, PSEUDONYM)).status_code == 403
+    assert SignIns(city.town.store).citizen_of("franceconnect", PSEUDONYM) is None
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"nonce": "other"},
+        {"nonce": None},
+        {"aud": "another client"},
+        {"iss": "https://evil.example"},
+        {"exp": int(time.time()) - 3600},
+        {"exp": None},
+        {"sub": None},
+        {"sub": ""},
+        {"azp": "another client"},
+        {"acr": "eidas0"},
+        {"acr": None},
+    ],
+    ids=str,
+)
+def test_a_token_that_proves_nothing_opens_nothing(city: City, lie: dict[str, Any]) -> None:
+    """Each claim is looked at."""
+    SignIns(city.town.store).attach("franceconnect", PSEUDONYM, ANNE, NOW)
+    city.france.lies = lie
+    browser = city.town.client
+    answer = city.signs_in(browser, "franceconnect", PSEUDONYM)
+    assert (answer.status_code, "pas abouti" in answer.text) == (403, True)
+    assert [told[:2] for told in city.town.came] == [("franceconnect", "distrusted")]
+    assert browser.get("/compte").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "key",
+    [jwk.ECKey.generate_key("P-256", {"kid": "1"}, private=True), jwk.OctKey.import_key("s3cret" * 8, {"kid": "1"})],
+    ids=["another key", "a shared secret"],
+)
+def test_a_signature_of_somebody_else_opens_nothing(city: City, key: Any) -> None:
+    """Only the keys that the provider publishes, and no algorithm that the hub could sign with itself."""
+    city.publik.signs_with = key
+    assert city.signs_in(city.town.client, "publik", ANNE).status_code == 403
+    assert city.town.client.get("/compte").status_code == 401
+
+
+def test_only_the_browser_that_set_out_comes_back(city: City) -> None:
+    """Somebody who is sent another's answer stays out; so does an answer without a code, and an unknown way."""
+    path = city.back(city.leaves(city.town.client, "publik"), ANNE)
+    victim = city.town.comes_from("127.0.0.1")
+    victim.get("/compte")
+    assert victim.get(path).status_code == 403
+    assert city.town.client.get(path.replace("code=", "kode=")).status_code == 403
+    assert city.town.client.get(path).status_code == 403
+    assert city.town.client.get("/connexion/retour").status_code == 403
+    assert city.town.client.post("/connexion/nobody", data={"seal": "0"}).status_code == 403
+    seal = seal_of(city.town.client.get("/compte").text)
+    assert city.town.client.post("/connexion/nobody", data={"seal": seal}).json()["code"] == "no_provider"
+
+
+def test_a_code_is_worthless_to_who_does_not_know_the_verifier(city: City) -> None:
+    """The provider refuses it: PKCE was asked for."""
+    path = city.back(city.leaves(city.town.client, "publik"), ANNE)
+    code = parse_qs(urlsplit(path).query)["code"][0]
+    form = {
+        "client_id": "hub",
+        "client_secret": "s3cret",
+        "grant_type": "authorization_code",
+        "code": code,
+        "code_verifier": "guess",
+        "redirect_uri": "http://127.0.0.1:8080/connexion/retour",
+    }
+    assert httpx.post(f"{city.servers[0].url}/token", data=form).json()["error"] == "invalid_grant"
+    assert city.town.client.get(path).status_code == 403
+
+
+def test_an_identity_that_is_no_account_opens_nothing(city: City) -> None:
+    """A Publik that sends something else than the uuid is set up wrongly."""
+    assert city.signs_in(city.town.client, "publik", "not-a-uuid").status_code == 403
+
+
+def test_a_sign_in_is_taken_once_and_in_time(city: City) -> None:
+    """Ten minutes, and what is too old is purged."""
+    sign_ins = SignIns(city.town.store)
+    sign_ins.begin("a", SignIn("publik", "n", "v", None), NOW)
+    sign_ins.begin("b", SignIn("publik", "n", "v", None), NOW)
+    assert sign_ins.take("a", NOW + timedelta(minutes=9)) == SignIn("publik", "n", "v", None)
+    assert sign_ins.take("a", NOW) is None
+    assert sign_ins.take("b", NOW + timedelta(minutes=11)) is None
+    sign_ins.attach("franceconnect", "x", ANNE, NOW)
+    sign_ins.attach("franceconnect", "x", MARC, NOW)
+    assert sign_ins.citizen_of("franceconnect", "x") == ANNE
+
+
+def test_a_provider_that_is_away_is_said_so(tmp_path: Path) -> None:
+    """503 with a time to come back; the link that works once goes on working, and forms may lead to the provider."""
+    (tmp_path / "client").write_text("s", "utf-8")
+    way = {
+        "kind": "publik",
+        "issuer": "http://127.0.0.1:9",
+        "client_id": "hub",
+        "client_secret_file": tmp_path / "client",
+    }
+    town = Town(tmp_path, sign_in={"portal": way})
+    page = town.client.get("/compte")
+    assert "Se connecter avec mon compte MonGrenoble" in page.text
+    assert "form-action 'self' http://127.0.0.1:9;" in page.headers["content-security-policy"]
+    answer = town.client.post("/connexion/portal", data={"seal": seal_of(page.text)})
+    assert (answer.status_code, answer.json()["code"]) == (503, "away")
+    town.login()
+    assert town.client.get("/compte").status_code == 200
+    town.store.close()
