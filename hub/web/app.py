@@ -177,6 +177,7 @@ def create_app(
             counts=store.counts(),
             outbox=store.outbox_counts(),
             stops=store.stops(),
+            publications=[row for row in store.publications() if row.state != "sent"],
             late=[(miss, miss.at.astimezone(CITY)) for miss in too_late(store, clock())],
             fresh={
                 name: datetime.fromtimestamp(at / 1000, CITY).strftime("%d/%m %H:%M:%S")

@@ -28,6 +28,7 @@ from schemas.models.citizen_portal import (
     UnlinkRequested,
 )
 from schemas.models.library import CatalogueRecordChanged, CatalogueRecordDeleted, HoldReady, LoanStarted
+from streams.open_data.history import Publication
 
 
 @pytest.fixture
@@ -156,6 +157,16 @@ def test_the_operations_page_shows_the_database(town: Town) -> None:
     page = town.client.get("/operations").text
     assert "open links" in page
     assert "No discovery list" in page
+
+
+def test_the_operations_page_shows_what_a_portal_did_not_take(town: Town) -> None:
+    """With the reason; what is there is no news."""
+    for dataset, state, code in (("prets", "refused", "status_409"), ("trafic", "sent", None)):
+        town.store.publication(Publication("ckan", dataset, "0" * 64, state, 3, 0, code), 1)
+    page = town.client.get("/operations").text
+    assert "prets at ckan" in page
+    assert "status_409" in page
+    assert "trafic at ckan" not in page
 
 
 def test_operations_are_shown_on_the_machine_or_by_a_token(town: Town, tmp_path: Path) -> None:
