@@ -21,11 +21,14 @@ settings.register_profile("ci", max_examples=60, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Run what kills processes one after the other; said before xdist asks, which it does before this file's hooks."""
+    if item.get_closest_marker("kill"):
+        item.add_marker(pytest.mark.xdist_group("kill"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what kills processes one after the other, and begin with it: everything else fits beside it."""
-    for item in items:
-        if item.get_closest_marker("kill"):
-            item.add_marker(pytest.mark.xdist_group("kill"))
+    """Begin with what kills processes: everything else fits beside it."""
     items.sort(key=lambda item: item.get_closest_marker("kill") is None)
 
 
