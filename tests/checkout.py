@@ -28,7 +28,7 @@ def run(checkout: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout), "COLUMNS": "120"},
+        env={**os.environ, "PYTEST_ADDOPTS": "", "PYTHONPATH": str(checkout), "COLUMNS": "120"},
         capture_output=True,
         text=True,
         timeout=100,

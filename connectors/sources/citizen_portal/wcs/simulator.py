@@ -40,6 +40,8 @@ class Filed:
     updated: str
     step: str
     said: str
+    moved: str | None = None
+    """The last step that was said: an answer shows no other."""
 
 
 class Simulator(simulator.Simulator):
@@ -96,7 +98,10 @@ class Simulator(simulator.Simulator):
             filed = self.forms[name]
             filed.step, filed.updated = step, self._now()
             key = f"wcs:{name}"
+            if filed.moved is not None:
+                self.over(filed.moved)
             said = self.said("FormStatusChanged", key, f"{name}:{step}", feed="form", key=key, after=filed.said)
+            filed.moved = said
             self.call("pushed", key, self._written(name), facts=[said], lost=lost, twice=twice)
 
     def _now(self) -> str:
