@@ -325,10 +325,13 @@ def _answers(
 def excused(entries: Sequence[Entry], product: str) -> dict[str, str]:
     """Tell which answers of a product need not be raw, and why.
 
-    Spoiled ones; callbacks that nobody has taken yet; and of each intake process the answer that it was
-    working on when the vendor's next answer failed, when Kafka was taken away, or when the process ended.
+    Spoiled ones; callbacks that nobody has taken yet; of each intake process the answer that it was
+    working on when the vendor's next answer failed, when Kafka was taken away, or when the process ended; and
+    what was asked for again before it was acknowledged to a queue, which has it until then.
     """
     excuses: dict[str, str] = {}
+    queues = {(entry["product"], entry["feed"]) for entry in entries if entry["kind"] == "acked"}
+    unacknowledged: dict[tuple[str, str], str] = {}
     working: dict[str, str] = {}
     taken: set[str] = set()
     calls: list[str] = []
@@ -345,6 +348,13 @@ def excused(entries: Sequence[Entry], product: str) -> dict[str, str]:
             working[entry["instance"]] = entry["answer"]
             if away:
                 excuses[entry["answer"]] = "Kafka was away"
+            if (product, entry["feed"]) in queues:
+                item = entry["feed"], entry["key"]
+                if item in unacknowledged:
+                    excuses.setdefault(unacknowledged[item], "asked for again before it was acknowledged")
+                unacknowledged[item] = entry["answer"]
+        elif kind == "acked":
+            unacknowledged.pop((entry["feed"], entry["key"]), None)
         elif kind == "served":
             calls.append(entry["answer"])
         elif kind == "fault" and entry["fault"] in ("503", "429", "html200", "truncate"):

@@ -147,6 +147,18 @@ def test_a_callback_that_comes_again_does_not_overtake_a_poll(hub: Hub) -> None:
     assert [source.hidden.total() for source in hub.ledger().sources] == [0]
 
 
+@pytest.mark.parametrize("acked", [False, True])
+def test_what_a_queue_was_asked_for_again_need_not_be_raw_until_it_is_acknowledged(hub: Hub, *, acked: bool) -> None:
+    """A lease changed hands in the middle of an item: the queue has it still, and shows it again."""
+    hub.journal.write("acked", product="toy", feed="thing", key="toy:0")
+    hub.serve("first")
+    if acked:
+        hub.journal.write("acked", product="toy", feed="thing", key="toy:1")
+    hub.serve("again")
+    hub.decide(hub.read("again", b'{"what": "nothing"}'))
+    assert hub.ledger().balanced is not acked
+
+
 def test_balances_when_everything_arrived(hub: Hub) -> None:
     hub.say("f")
     hub.serve("a1")
