@@ -128,12 +128,15 @@ def test_without_yes_and_without_a_terminal_nothing_happens(hub: Hub) -> None:
 
 
 def test_a_flood_of_bad_records_pauses_its_product_and_nothing_else(hub: Hub) -> None:
-    """Nothing of the flood is set aside or committed before somebody says so; other products go on."""
+    """Nothing more of the flood is set aside or committed before somebody says so; other products go on."""
     citizens = [str(uuid4()) for _ in range(40)]
     eventually(lambda: metric(hub, "hub_up", None) == 1)
-    for citizen in citizens:
+    for citizen in citizens[:-3]:
         hub.send(citizen, b"{")
     eventually(lambda: metric(hub, "hub_product_paused", "publik") == 1)
+    # Partitions go on beside one another: which records were decided before that depends on how fast each was.
+    for citizen in citizens[-3:]:
+        hub.send(citizen, b"{")
     time.sleep(1)
     aside = sum(len(waiting(hub, citizen)) for citizen in citizens[-3:])
     assert aside == 0
