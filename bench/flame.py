@@ -22,7 +22,7 @@ def main() -> None:
     """Look at a worker that is at full speed."""
     target = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder, Kafka(Path(folder) / "kafka", heap="1g") as node:
-        bench = Bench(node, 1_000_000)
+        bench = Bench(node, 3_000_000)
         profiler = str(Path(sys.executable).with_name("py-spy"))
 
         def look(pid: int) -> None:

@@ -401,8 +401,12 @@ class Worker:
         lane.waiting = deque(item for item in lane.waiting if item[0] != tp or item[1][0].offset < due)
         lane.queued = sum(len(records) for _, records in lane.waiting)
         self._seen[tp] = due - 1
-        await self.app.consumer.seek(tp, due)
+        await self._seek({tp: due})
         del lane.astray[tp]
+
+    async def _seek(self, offsets: dict[TP, int]) -> None:
+        # `consumer.seek` would do it in this thread, under the hands of the one that fetches.
+        await self.app.consumer.seek_wait(offsets)
 
     async def _carry_out(self, lane: _Lane, batch: Batch) -> bool:
         """Have a batch done, when the lane is not held; tell whether it was, before the lane had to end."""
@@ -440,9 +444,9 @@ class Worker:
         """
         while not self.app.consumer.flow_active and not lane.closing:
             await asyncio.sleep(COMPANY_SECONDS)
-        for tp in lane.tps:
-            if tp not in self._seen and not lane.closing:
-                await self.app.consumer.seek(tp, lane.committed.get(tp, 0))
+        due = {tp: lane.committed.get(tp, 0) for tp in lane.tps if tp not in self._seen}
+        if due and not lane.closing:
+            await self._seek(due)
 
     def _take(self, lane: _Lane) -> dict[TP, list[ConsumerRecord]]:
         """Merge what waits, in order of arrival within each partition; leaders alone while they are behind."""
