@@ -100,7 +100,7 @@ def test_two_accounts_are_merged_and_it_is_undone(town: Town) -> None:
     assert "Document emprunté" in page_of(town, MARC)
     assert "Rien n'est encore relié" in page_of(town, ANNE)
     shown = clerk.get("/foyers", params={"citizen": ANNE}).text
-    move = re.findall(r'name="command" value="([^"]+)"', shown)[0]
+    move = re.findall(r'name="command" value="([0-9a-f-]{36})"', shown)[0]
     assert clerk.post("/foyers", data={"citizen": ANNE, "seal": seal_of(shown), "command": move}).status_code == 303
     arrives(town)
     assert (subjects(town, ANNE), subjects(town, MARC)) == (["chrono:E1", "ils_di:7"], [])
