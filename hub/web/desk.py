@@ -6,11 +6,7 @@ A decision is a record like the portal's: it goes through Kafka, counts once, an
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
@@ -19,17 +15,17 @@ from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from hub.model.connector import Connector
-from hub.model.intake import Call, Emit
+from hub.model.intake import Emit
 from hub.store import Store
 from hub.store.store import Proposal
+from hub.web.forms import check_seal, seal_of
+from hub.web.orders import Orders
 from hub.web.problems import Problem
 from hub.web.tokens import Token
 from streams.account import CITY
 
 DECIDES = "LinkDecided"
 """The event of the feed that takes decisions; the portal's connector says which that is."""
-SHOWN_SECONDS, LOOK_SECONDS = 3.0, 0.1
-"""How long a decision may take to the database before the page is shown without it, and how often is looked."""
 DECISIONS = uuid5(UUID(int=0), "desk")
 """Names decisions by proposal and answer: a button that is pressed twice counts once."""
 CLAIMS = {
@@ -53,12 +49,7 @@ def add_desk(
     clock: Callable[[], datetime],
 ) -> None:
     """Add the page; `clerk_of` finds who asks, with the secret that was shown, or refuses."""
-    connector, feed = next(
-        (connector, name)
-        for connector in connectors.values()
-        for name, feed in connector.feeds.items()
-        if DECIDES in feed.manifest.emits
-    )
+    orders = Orders(connectors, DECIDES, publish)
 
     @app.get("/liens", include_in_schema=False)
     def proposals(request: Request) -> Response:
@@ -67,7 +58,7 @@ def add_desk(
         return page(
             request,
             "liens.html",
-            proposals=[(one, _seal(secret, one.id), _age(one.asked_at, now)) for one in store.proposals()],
+            proposals=[(one, seal_of(secret, one.id), _age(one.asked_at, now)) for one in store.proposals()],
             unmatched=[(one, _age(one.oldest, now)) for one in store.unmatched()],
             claims=CLAIMS,
             agreements=AGREEMENTS,
@@ -83,23 +74,12 @@ def add_desk(
         seal: Annotated[str, Form(max_length=100)],
     ) -> Response:
         clerk, secret = clerk_of(request)
-        # A browser sends the password along with whatever another site makes it send.
-        if not hmac.compare_digest(_seal(secret, str(proposal)).encode(), seal.encode()):
-            raise Problem(403, "no_seal", "The form is not this page's", "Open /liens and decide there.")
+        check_seal(secret, str(proposal), seal)
         waiting = await asyncio.to_thread(_find, store, str(proposal))
         if waiting is None:
             raise Problem(409, "decided", "Somebody has decided already", "Open /liens: it is not there any more.")
-        body = _decision(waiting, clerk.name, reason, clock())
-        moment = int(clock().timestamp() * 1000)
-        wish = connector.receive(Call(feed=feed, body=body, headers={}, received_at=moment))  # type: ignore[misc] # the portal's takes calls
-        if not isinstance(wish, Emit):
-            raise RuntimeError("the desk's own decision is refused")
-        # Nobody outside answered with it.
-        await publish(connector.product, replace(wish, answer=None))
-        for _ in range(int(SHOWN_SECONDS / LOOK_SECONDS)):
-            if await asyncio.to_thread(_find, store, str(proposal)) is None:
-                break
-            await asyncio.sleep(LOOK_SECONDS)
+        now = clock()
+        await orders.give(_decision(waiting, clerk.name, reason, now), now, lambda: _find(store, str(proposal)) is None)
         return RedirectResponse("/liens", 303)
 
 
@@ -107,12 +87,8 @@ def _find(store: Store, proposal: str) -> Proposal | None:
     return next((one for one in store.proposals() if one.id == proposal), None)
 
 
-def _seal(secret: str, proposal: str) -> str:
-    return hmac.new(secret.encode(), proposal.encode(), hashlib.sha256).hexdigest()
-
-
-def _decision(waiting: Proposal, clerk: str, reason: str, now: datetime) -> bytes:
-    told: dict[str, Any] = {
+def _decision(waiting: Proposal, clerk: str, reason: str, now: datetime) -> dict[str, Any]:
+    return {
         "id": str(uuid5(DECISIONS, f"{waiting.id}\x1f{reason}")),
         "at": now.isoformat(timespec="milliseconds"),
         "clerk": clerk,
@@ -127,7 +103,6 @@ def _decision(waiting: Proposal, clerk: str, reason: str, now: datetime) -> byte
             "until": waiting.until,
         },
     }
-    return json.dumps(told).encode()
 
 
 def _age(moment: int, now: datetime) -> str:

@@ -7,9 +7,7 @@ and is told to whoever follows links.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -18,12 +16,13 @@ from fastapi import FastAPI, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from hub.model.connector import Connector
-from hub.model.intake import Call, Emit
+from hub.model.intake import Emit
 from hub.store import Store
 from hub.store.disclosures import Disclosure, Disclosures
 from hub.store.households import Households
-from hub.web.desk import LOOK_SECONDS, ROLES, SHOWN_SECONDS
+from hub.web.desk import ROLES
 from hub.web.forms import check_seal, seal_of
+from hub.web.orders import Orders
 from hub.web.problems import Problem
 from hub.web.resident import BLOCKS
 from hub.web.tokens import Token
@@ -49,12 +48,7 @@ def add_households(
     clock: Callable[[], datetime],
 ) -> None:
     """Add the page; `clerk_of` finds who asks, with the secret that was shown, or refuses."""
-    connector, feed = next(
-        (connector, name)
-        for connector in connectors.values()
-        for name, feed in connector.feeds.items()
-        if MOVES in feed.manifest.emits
-    )
+    orders = Orders(connectors, MOVES, publish)
     households, disclosures = Households(store), Disclosures(store)
 
     @app.get("/foyers", include_in_schema=False)
@@ -106,15 +100,6 @@ def add_households(
             told |= {"type": "move", "move": {"to": str(to), "subjects": None if everything else subject}}
         now = clock()
         told |= {"id": str(uuid4()), "at": now.isoformat(timespec="milliseconds")}
-        moment = int(now.timestamp() * 1000)
-        call = Call(feed=feed, body=json.dumps(told).encode(), headers={}, received_at=moment)
-        wish = connector.receive(call)  # type: ignore[misc] # the portal's takes calls
-        if not isinstance(wish, Emit):
-            raise RuntimeError("the desk's own change is refused")
         before = await asyncio.to_thread(households.history, str(citizen))
-        await publish(connector.product, replace(wish, answer=None))
-        for _ in range(int(SHOWN_SECONDS / LOOK_SECONDS)):
-            if await asyncio.to_thread(households.history, str(citizen)) != before:
-                break
-            await asyncio.sleep(LOOK_SECONDS)
+        await orders.give(told, now, lambda: households.history(str(citizen)) != before)
         return RedirectResponse(f"/foyers?citizen={citizen}", 303)

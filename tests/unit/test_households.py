@@ -36,7 +36,7 @@ SUBJECTS = ("ils_di:7", "chrono:E1", "chrono:E2")
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
     """Make a town whose clerk does not wait to see what they did."""
-    monkeypatch.setattr("hub.web.households.SHOWN_SECONDS", 0.0)
+    monkeypatch.setattr("hub.web.orders.SHOWN_SECONDS", 0.0)
     made = Town(tmp_path)
     for subject in SUBJECTS[:2]:
         made.happens(LinkRequested(citizen=ANNE, subject=subject, role=Role.PARENT), f"publik:{ANNE}", "publik")

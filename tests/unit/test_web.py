@@ -194,7 +194,7 @@ def test_operations_are_shown_on_the_machine_or_by_a_token(town: Town, tmp_path:
 
 def test_a_clerk_decides_once_and_by_the_page_alone(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """The decision is a record of the portal's topic; another site's form and a second press change nothing."""
-    monkeypatch.setattr("hub.web.desk.SHOWN_SECONDS", 0.0)
+    monkeypatch.setattr("hub.web.orders.SHOWN_SECONDS", 0.0)
     clerk = waits(town)
     page = clerk.get("/liens").text
     assert "•••••D" in page

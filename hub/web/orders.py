@@ -1,0 +1,46 @@
+"""What a desk orders: a record like the portal's, which goes through Kafka and counts once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from hub.model.connector import Connector
+from hub.model.intake import Call, Emit
+
+SHOWN_SECONDS, LOOK_SECONDS = 3.0, 0.1
+"""How long an order may take to the database before the page is shown without it, and how often is looked."""
+
+
+class Orders:
+    """Gives orders of one kind to whichever connector takes them."""
+
+    def __init__(
+        self, connectors: Mapping[str, Connector], event: str, publish: Callable[[str, Emit], Awaitable[str]]
+    ) -> None:
+        """`event` is one of the feed that takes the orders; the portal's connector says which feed that is."""
+        self._connector, self._feed = next(
+            (connector, name)
+            for connector in connectors.values()
+            for name, feed in connector.feeds.items()
+            if event in feed.manifest.emits
+        )
+        self._publish = publish
+
+    async def give(self, told: Mapping[str, Any], now: datetime, done: Callable[[], bool]) -> None:
+        """Write an order, and wait a moment until `done`, which asks the database."""
+        moment = int(now.timestamp() * 1000)
+        call = Call(feed=self._feed, body=json.dumps(told).encode(), headers={}, received_at=moment)
+        wish = self._connector.receive(call)  # type: ignore[misc] # the portal's takes calls
+        if not isinstance(wish, Emit):
+            raise RuntimeError("the desk's own order is refused")
+        # Nobody outside answered with it.
+        await self._publish(self._connector.product, replace(wish, answer=None))
+        for _ in range(int(SHOWN_SECONDS / LOOK_SECONDS)):
+            if await asyncio.to_thread(done):
+                break
+            await asyncio.sleep(LOOK_SECONDS)
