@@ -26,7 +26,11 @@ from hub.pipeline.decode import DECODERS, plain
 
 EVENT_IDS = UUID("6f2b1f0e-7c1d-5a8e-9d43-3b5c0a7f2e11")
 """Namespace of event ids; changing it would double every event of a replay."""
+_new = tuple.__new__
+"""Makes a named tuple of a tuple, in half of the time that its own `__new__` takes: for what each record needs."""
 _NAMESPACE = sha1(EVENT_IDS.bytes, usedforsecurity=False)
+_VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
+"""The digit that says by which rules an id is made, over what the digest has in its place."""
 
 LARGEST_MEMORY = 1024 * 1024
 """Bytes that a feed may remember of a key: with the key they fit the state topic."""
@@ -64,11 +68,8 @@ def event_id(product: str, identity: tuple[str, ...], kind: str, entity: str) ->
     # What `uuid5` does, in a quarter of its time.
     digest = _NAMESPACE.copy()
     digest.update("\x1f".join((product, *identity, kind, entity)).encode())
-    number = bytearray(digest.digest()[:16])
-    number[6] = number[6] & 0x0F | 0x50
-    number[8] = number[8] & 0x3F | 0x80
-    text = number.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = digest.hexdigest()
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def _decide(record: Record, connector: Connector, schemas: Encoder, state: bytes | None) -> Outcome:
@@ -86,9 +87,8 @@ def _decide(record: Record, connector: Connector, schemas: Encoder, state: bytes
     if not 0 <= record.read_at < LATEST:
         raise Unroutable("read_at is no moment of ours")
     document = _read(feed, record.value)
-    context = Context(
-        _moment(record.read_at), connector.zone, record.key.decode("utf-8", "replace"), feed.manifest.max_shrink
-    )
+    key = record.key.decode("utf-8", "replace")
+    context = _new(Context, (_moment(record.read_at), connector.zone, key, feed.manifest.max_shrink))
     remembered: bytes | None = None
     found: Mapped
     if feed.manifest.memory:
@@ -102,10 +102,11 @@ def _decide(record: Record, connector: Connector, schemas: Encoder, state: bytes
         found = cast(MapStateless, feed.map)(document, context)
     if isinstance(found, str):
         return Outcome((Skip(record, found),), remembered)
-    decisions: tuple[Decision, ...] = tuple(
-        Deliver(_event(fact, index, record, connector, feed, schemas)) for index, fact in enumerate(found)
-    )
-    return Outcome(decisions or (Skip(record, "unchanged"),), remembered)
+    decisions: list[Decision] = [
+        _new(Deliver, (_event(fact, index, record, connector, feed, schemas), False))
+        for index, fact in enumerate(found)
+    ]
+    return _new(Outcome, (tuple(decisions) if decisions else (Skip(record, "unchanged"),), remembered))
 
 
 def _event(fact: Fact, index: int, record: Record, connector: Connector, feed: Feed, schemas: Encoder) -> Event:
@@ -119,15 +120,14 @@ def _event(fact: Fact, index: int, record: Record, connector: Connector, feed: F
     occurred = fact.occurred if fact.occurred.tzinfo is UTC else fact.occurred.astimezone(UTC)
     below = occurred.microsecond % 1000
     _, epoch, partition, offset = record.origin
-    # By position: a third of the time that names take.
-    return Event(
+    fields = (
         event_id(connector.product, fact.identity or (record.raw_id,), kind, fact.entity),
         kind,
         f"/{connector.product}/{feed.name}",
         fact.subject,
         occurred.replace(microsecond=occurred.microsecond - below) if below else occurred,
         record.read_at,
-        Seq(epoch, offset, index),
+        _new(Seq, (epoch, offset, index)),
         partition,
         connector.manifest.revision,
         connector.product,
@@ -135,6 +135,7 @@ def _event(fact: Fact, index: int, record: Record, connector: Connector, feed: F
         fact.payload,
         schemas.encode(fact.payload),
     )
+    return _new(Event, fields)
 
 
 @lru_cache(maxsize=1024)
