@@ -238,6 +238,23 @@ def alone(hub: Hub, records: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def together(hub: Hub, records: int) -> dict[str, float]:
+    """Let all roles work off one backlog at once, as fast as they can: rows of accounts per second."""
+    before = hub.entries()
+    for _ in range(records):
+        hub.callback()
+    hub.flush()
+    with hub.roles(*ROLES) as children:
+        pids = [child.pid for child in children.values()]
+        samples = [(time.monotonic(), hub.entries(), sum(map(cpu, pids)))]
+        while samples[-1][1] < before + records:
+            time.sleep(0.2)
+            samples.append((time.monotonic(), hub.entries(), sum(map(cpu, pids))))
+            if samples[-1][0] > samples[0][0] + 300:
+                raise SystemExit("chain: nothing comes any more; see the roles' logs")
+        return {**steady(samples), "events": samples[-1][1] - before}
+
+
 def steady(samples: Sequence[tuple[float, int, float]]) -> dict[str, float]:
     """Return the rate and the CPU per million from (moment, count, CPU seconds), without the start and the end."""
     low, high = samples[0][1], samples[-1][1]
@@ -330,6 +347,8 @@ def main() -> None:
             found["alone"] = alone(hub, options.records)
             for role, one in found["alone"].items():
                 print(f"{role:<10} alone {one['rate']:9,.0f} events/s  {one['cpu']:6.1f} CPU s/M  {one['peak']} MB")
+            found["together"] = together(hub, options.records)
+            print(f"all together {found['together']['rate']:10,.0f} events/s  {found['together']['cpu']:6.1f} CPU s/M")
             found["paced"] = []
             with hub.roles(*ROLES):
                 time.sleep(8)

@@ -31,7 +31,12 @@ STAGES = {
 }
 """What a frame of the flame graph is part of."""
 BASE, HAND = "faust_plain", "librdkafka_loop"
-VARIED = {"workers": "workers of normalise", "partitions": "partitions", "parked": "parked keys beside"}
+VARIED = {
+    "workers": "workers of normalise",
+    "partitions": "partitions",
+    "parked": "parked keys beside",
+    "backlog": "records behind",
+}
 PACKAGES = (
     *("faust-streaming", "aiokafka", "kafka-python", "confluent-kafka", "faststream", "quixstreams", "bytewax"),
     *("pydantic", "fastavro"),
@@ -107,6 +112,8 @@ def page(found: Mapping[str, Any]) -> str:
         "A backlog of callbacks of the school catering, each with memory of its child, worked off by one process.",
         "",
         *alone([found[name] for name in ("chain", "chain_postgres") if name in found]),
+        "",
+        *together([found[name] for name in ("chain", "chain_postgres") if name in found]),
         "",
         "## From raw to the account",
         "",
@@ -227,6 +234,16 @@ def alone(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield f"| {role} | {database} | {cells['rate']:,.0f} | {cells['cpu']:.0f} | {cells['peak']} |"
 
 
+def together(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what all roles do at once."""
+    for one in found:
+        cells = one["together"]
+        yield (
+            f"All three at once over one backlog, {one['database']}: {cells['rate']:,.0f} events/s onto accounts, "
+            f"{cells['cpu']:.0f} CPU s per million for all three."
+        )
+
+
 def paced(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the table of the chain."""
     yield "| database | records/s | events | event topic p50 / p99 / p99.9 | citizens' topic | account |"
@@ -264,8 +281,8 @@ def curves(found: Mapping[str, Any]) -> str:
             )
         )
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 830 190" font-family="sans-serif" font-size="12" '
-        'role="img" aria-label="Events per second by workers, partitions and parked keys">\n'
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1090 190" font-family="sans-serif" font-size="12" '
+        'role="img" aria-label="Events per second by workers, partitions, parked keys and backlog">\n'
         '<rect width="100%" height="100%" fill="#ffffff"/>\n' + "\n".join(panels) + "\n</svg>\n"
     )
 

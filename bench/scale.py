@@ -36,7 +36,9 @@ from schemas.models.identity import Link, LinkSet, Role
 WORKERS = (1, 2, 4, 5)
 SIZES = {"demo": 4, "town": 12, "metropolis": 48}
 PARKED = (0, 10, 10_000)
-CITIZENS = (1_000, 100_000, 450_000)
+BACKLOGS = (40_000, 160_000, 640_000)
+CITIZENS = (1_000, 10_000, 100_000, 450_000, 1_000_000)
+METROPOLIS = 450_000
 SUBJECTS = 2
 """Links of a citizen: a child and a library card, say."""
 ENTRIES = 4
@@ -130,6 +132,17 @@ def by_parked(records: int) -> list[dict[str, float]]:
     return found
 
 
+def by_backlog() -> list[dict[str, float]]:
+    """Measure one worker over backlogs of so many records."""
+    found = []
+    with city() as hub:
+        drain(hub, CHILDREN * 10)
+        for records in BACKLOGS:
+            found.append({"backlog": records, **rate(hub, records)})
+            print(found[-1], flush=True)
+    return found
+
+
 def by_links() -> list[dict[str, float]]:
     """Measure how long identify takes from its start to the first event of a citizen, and what its links weigh."""
     found: list[dict[str, float]] = []
@@ -187,7 +200,7 @@ def fill(hub: Hub, citizens: int) -> None:
 
 def by_accounts() -> dict[str, float]:
     """Measure the account read at so many requests a second, over a database that is full of a metropolis."""
-    citizens = CITIZENS[-1]
+    citizens = METROPOLIS
     with city() as hub:
         with hub.roles("project"):
             wait(lambda: bool(hub.query("SELECT 1 FROM alembic_version")))
@@ -312,6 +325,7 @@ def main() -> None:
         "workers": by_workers,
         "partitions": by_partitions,
         "parked": by_parked,
+        "backlog": lambda _: by_backlog(),
         "links": lambda _: by_links(),
         "accounts": lambda _: by_accounts(),
     }

@@ -24,6 +24,7 @@ from subprocess import Popen
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from connector import PRODUCT
 from job import KIND, Job, record
 
 from hub import catalogue
@@ -33,7 +34,6 @@ from hub.process import end, spawn
 from hub.testing.cluster import Kafka
 
 PARTITIONS = 4
-PRODUCT = "bench"
 SOURCE = f"raw.{PRODUCT}"
 TICKS = os.sysconf("SC_CLK_TCK")
 QUIET = {"log_level": 2}
@@ -51,6 +51,7 @@ PEERS = {
     "librdkafka_loop": "librdkafka loop, by hand",
     "Loop": "Java, loop by hand",
     "Streams": "Kafka Streams, one thread",
+    "librdkafka_hub": "the hub's path over librdkafka, without its worker",
     "hub_normalise": "the hub: role normalise",
 }
 JAVA = ROOT / ".hub" / "bench" / "java"
