@@ -87,6 +87,10 @@ class Accounts:
 
     def read(self, citizen: str, now: datetime, only: Collection[str] = ()) -> Account:
         """Return the account, or what it has of the blocks that are named."""
+        with self._store.together():
+            return self._read(citizen, now, only)
+
+    def _read(self, citizen: str, now: datetime, only: Collection[str]) -> Account:
         today = now.astimezone(CITY).date()
         granted = prefixes(only)
         links = [
@@ -101,7 +105,7 @@ class Accounts:
             product: linked.get(product, set()) | types.intersection(self._public)
             for product, types in self._said.items()
         }
-        entries = visible(self._store.account(citizen, today), links)
+        entries = visible(self._store.entries_of([link.subject for link in links]), links)
         lent = works(entries)
         titles = {
             (of, number): title

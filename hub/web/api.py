@@ -167,7 +167,7 @@ def add_api(
     app: FastAPI,
     store: Store,
     accounts: Accounts,
-    service: Callable[..., Token],
+    service: Callable[..., Awaitable[Token]],
     clock: Callable[[], datetime],
 ) -> None:
     """Add the routes below `/api/v1/accounts`; `service` finds the token of a call, or refuses it."""
@@ -202,8 +202,9 @@ def add_api(
     )
     def account(citizen: UUID, token: Token = Depends(service), if_none_match: Match = None) -> Response:
         """Return a citizen's account as it stands now: all of it, or the blocks that the token may read."""
-        only = granted(citizen, token)
-        found = accounts.read(str(citizen), clock(), only)
+        with store.together():
+            only = granted(citizen, token)
+            found = accounts.read(str(citizen), clock(), only)
         shown = [part.name for part in found.blocks if part.lines]
         return deliver(_account(str(citizen), found), if_none_match, citizen, token, shown)
 

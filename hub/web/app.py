@@ -112,7 +112,7 @@ def create_app(
     headers = {**HEADERS, "Content-Security-Policy": policy, **(ONLY_TLS if secure else {})}
     app.add_middleware(Edges, largest=LARGEST_CALL, headers=headers)
 
-    def service(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> Token:
+    async def service(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> Token:
         """Find the service that asks."""
         token = tokens.find(credentials.credentials) if credentials is not None else None
         if token is None:
