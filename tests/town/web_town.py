@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from hub.model.intake import Emit
 from hub.model.record import Seq
 from hub.roles.policy import CityPolicy
 from hub.store import Store
+from hub.store.disclosures import Disclosure, Disclosures
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import (
@@ -149,6 +151,16 @@ def live(town: Town) -> None:
     town.happens(RequestStatusChanged(case_id="c1", status=Status.DONE), "hubee:c1", "hubee")
     said = DisruptionPublished(disruption_id="d", lines=("SEM:48",), title="Travaux <b>Claix</b>")
     town.happens(said, "metromobilite:d", "metromobilite")
+
+
+def furnish(town: Town) -> None:
+    """Let every page have something on it; `agent` decides about households and mandates, and may see the flow."""
+    live(town)
+    with (town.folder / "tokens.toml").open("a", encoding="utf-8") as tokens:
+        scopes = ["households:change", "accounts:assist", "requests:decide", "operations:read"]
+        tokens.write(f'[agent]\nsha256 = "{hash_of("agent")}"\nscopes = {json.dumps(scopes)}\n')
+    town.happens(RecordRequested(case_id="c2", record_kind=RecordKind.MARRIAGE), "hubee:c2", "hubee")
+    Disclosures(town.store).tell(Disclosure(ANNE, 1, "portal", "api", ("canteen",)))
 
 
 PROPOSAL = "5b0e2a7c-0000-4000-8000-000000000034"
