@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from hub import catalogue
@@ -71,8 +72,14 @@ class Town:
         self.written: list[tuple[str, Emit]] = []
         self.calls: list[tuple[str, str]] = []
         self.came: list[tuple[str, str, str]] = []
-        app = create_app(
-            configured,
+        self.configured = configured
+        self.app = self._process()
+        self.client = self.comes_from("127.0.0.1")
+        self._number = 0
+
+    def _process(self) -> FastAPI:
+        return create_app(
+            self.configured,
             self.store,
             catalogue.schemas(),
             catalogue.connectors(),
@@ -81,9 +88,10 @@ class Town:
             lambda: NOW,
             lambda *told: self.came.append(told),
         )
-        self.app = app
-        self.client = self.comes_from("127.0.0.1")
-        self._number = 0
+
+    def again(self) -> TestClient:
+        """Return a client of another process of the web role."""
+        return TestClient(self._process(), follow_redirects=False, client=("127.0.0.1", 5000))
 
     def comes_from(self, host: str, **options: Any) -> TestClient:
         """Return a client at an address."""
