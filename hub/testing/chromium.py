@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -81,10 +83,14 @@ class Chromium:
                 env=_environment(program, self._folder, fonts),
                 start_new_session=True,
             )
-        target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime"):
-            self._call(f"{domain}.enable")
+        try:
+            target = self._call("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Network", "Runtime"):
+                self._call(f"{domain}.enable")
+        except ChromiumFailed:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,6 +100,9 @@ class Chromium:
                 if pipe is not None:
                     pipe.close()
             end(self._child, 10.0)
+            # Its own children may outlive it by a moment, and write on into the folder.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
             self._child = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
