@@ -47,7 +47,7 @@ test: venv kafka ## Run every test, on real Kafka too; the pure packages' covera
 
 fast: venv ## Lint and the tests that need no Kafka
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
-	@exec $(WITH_MAKE) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not postgres" tests/unit tests/conformance tests/laws tests/architecture
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not postgres and not browser" tests/unit tests/conformance tests/laws tests/architecture
 
 fuzz: venv ## Try garbled input on every connector; INPUTS=n and SEED=n say how much and which
 	@exec $(WITH_MAKE) $(BIN)/python -m hub.testing.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))

@@ -2,6 +2,7 @@
 # Find a Debian tool that a test needs, or unpack it into .hub/tools; nothing is installed. Prints where it is.
 #   tools.sh promtool    the program
 #   tools.sh postgres    the folder of PostgreSQL's programs
+#   tools.sh chromium    the program
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools=.hub/tools
@@ -18,7 +19,7 @@ unpack() { # packages
   rm -rf "$tools/download"
 }
 
-tool=${1:?promtool or postgres}
+tool=${1:?promtool, postgres or chromium}
 case "$tool" in
   promtool)
     if [ ! -x "$tools/usr/bin/promtool" ]; then
@@ -42,6 +43,21 @@ case "$tool" in
     fi
     [ -n "$found" ] || { echo "PostgreSQL is needed: install postgresql" >&2; exit 1; }
     (cd "$(dirname "$found")" && pwd)
+    ;;
+  chromium)
+    found=$tools/usr/lib/chromium/chromium
+    if [ ! -x "$found" ]; then
+      for program in chromium chromium-browser google-chrome; do
+        if command -v "$program"; then exit 0; fi
+      done
+      # What the system lacks of its libraries comes along, with a font to measure text by.
+      plan() { apt-get install --simulate --no-install-recommends chromium fonts-dejavu-core 2> /dev/null; }
+      planned=$(plan || { apt-get update -qq && plan; })
+      mapfile -t missing < <(sed -n 's/^Inst \([^ ]*\) .*/\1/p' <<< "$planned")
+      unpack "${missing[@]}"
+    fi
+    [ -x "$found" ] || { echo "Chromium is needed: install chromium" >&2; exit 1; }
+    echo "$PWD/$found"
     ;;
   *)
     echo "no such tool: $tool" >&2

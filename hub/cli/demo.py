@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hub import catalogue
 from hub.catalogue import ROOT
 from hub.cli.ledger import settle, show
 from hub.config import ROLES, Settings, load
@@ -35,6 +36,7 @@ from hub.process import end, end_with_parent, free_port, is_free, spawn, stop_re
 from hub.roles.database import store_url
 from hub.roles.runtime import ENVIRONMENT, topic_plan
 from hub.store import Refused, Store
+from hub.testing import family
 from hub.testing.cluster import Kafka
 from hub.testing.story import Stopwatch, Times, percentile, tell
 from hub.testing.town.settings import settings, toml
@@ -133,13 +135,14 @@ def _play(demo: Demo, *, once: bool, families: int, seconds: int) -> int:
             f"families. School day {about['days'] + 1} of this town, {about['today']}.\n"
         )
         since = int(time.time() * 1000)
-        _tell_the_day(demo, seconds)
+        journal = _tell_the_day(demo, seconds)
         console.print()
         _measure(demo, since)
         ledger = settle(demo.settings, JOURNAL, 60.0, demo.check)
         show(ledger, console)
         console.print()
         _tell_mails(demo)
+        _tell_family(demo, about["family"], journal, since)
         _tell_subscriber(demo)
         _tell_addresses(demo, about)
         if not once:
@@ -276,8 +279,9 @@ class _Told:
     times: list[Times] = field(default_factory=list)
 
 
-def _tell_the_day(demo: Demo, seconds: int) -> None:
-    """Start the day; tell each step once its facts are on the account, or have had time enough."""
+def _tell_the_day(demo: Demo, seconds: int) -> list[Mapping[str, Any]]:
+    """Start the day; tell each step once its facts are on the account, or have had time enough; return its journal."""
+    before = len(demo.town.get("/town/journal").json())
     demo.town.post("/town/day/start", params={"seconds": seconds}).raise_for_status()
     watch = Stopwatch()
     waiting: list[_Told] = []
@@ -300,7 +304,7 @@ def _tell_the_day(demo: Demo, seconds: int) -> None:
             if state["state"] == "failed":
                 raise Failed(f"the day broke off: {state['failed']}")
             if state["state"] == "over" and not waiting:
-                return
+                return journal[before:]
             demo.stop.wait(0.5)
 
 
@@ -374,12 +378,35 @@ def _tell_mails(demo: Demo) -> None:
         kinds[mail["subject"]] = kinds.get(mail["subject"], 0) + 1
     for subject, count in sorted(kinds.items(), key=lambda item: -item[1])[:6]:
         demo.console.print(f"  {count:4} × « {escape(subject)} »", highlight=False)
+    demo.console.print()
+
+
+def _tell_family(demo: Demo, about: Mapping[str, Any], journal: Sequence[Mapping[str, Any]], since: int) -> None:
+    """Follow one family through the account, the messages and the open data, all looked up anew."""
+    limit = time.monotonic() + PATIENCE
+    while family.pending(about, demo.store) and time.monotonic() < limit:
+        demo.check()
+        demo.stop.wait(0.2)
+    _token(demo.settings)
+    seen = []
+    headers = {"Authorization": f"Bearer {TOKEN.read_text('utf-8')}"}
+    for parent in about["parents"]:
+        url = f"{demo.settings.web.public_url}/api/v1/accounts/{parent['citizen']}"
+        asked = time.monotonic()
+        account = httpx.get(url, headers=headers, timeout=10).raise_for_status().json()
+        seen.append(family.seen_of(parent["name"], round((time.monotonic() - asked) * 1000), account))
+    mails = demo.town.get("/town/mails").json()
+    now = datetime.now(UTC)
+    datasets = catalogue.datasets().values()
+    day = family.look(about, journal, mails, demo.store, demo.settings, datasets, seen, since, now)
+    for line in family.tell(day):
+        demo.console.print(escape(line), highlight=False, soft_wrap=True)
+    demo.console.print()
 
 
 def _tell_addresses(demo: Demo, about: Mapping[str, Any]) -> None:
     url = demo.settings.web.public_url
     reader = about["reader"]
-    _token(demo.settings)
     token = demo.store.make_login(reader["citizen"], datetime.now(UTC))
     rows = [
         (f"Account of {reader['name']} (link for one login)", f"{url}/connexion/{token}"),

@@ -1090,6 +1090,8 @@ class Store(Notices, Requests, OpenDataTables):
             connection.execute(delete(t.logins).where(t.logins.c.expires_at < stale))
             connection.execute(delete(t.sessions).where(t.sessions.c.expires_at < stale))
             connection.execute(delete(t.sign_ins).where(t.sign_ins.c.expires_at < stale))
+            # Whoever tries next forgets them too; nobody may have tried since.
+            connection.execute(delete(t.tries).where(t.tries.c.at < stale - 3_600_000))
             year = int((now - timedelta(days=DISCLOSED_DAYS)).timestamp() * 1000)
             connection.execute(delete(t.disclosures).where(t.disclosures.c.at < year))
             connection.execute(delete(t.mandates).where(t.mandates.c.ended_at < year))

@@ -302,6 +302,16 @@ sign_ins = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
+tries = Table(
+    "tries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("who", String(64), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("tries_by_who", "who", "at"),
+    Index("tries_by_age", "at"),
+)
+
 mandates = Table(
     "mandates",
     metadata,

@@ -102,7 +102,7 @@ def create_app(
     tokens = Tokens(settings.web.tokens_file)
     public = urlsplit(settings.web.public_url)
     secure = public.scheme == "https"
-    seals, tries = Seals(secure=secure), Tries(SIGN_INS, SIGN_IN_SECONDS)
+    seals, tries = Seals(secure=secure), Tries(store, clock, SIGN_INS, SIGN_IN_SECONDS)
     providers = providers_of(settings)
     ways_in = [(name, LABELS[openid.provider.kind]) for name, openid in providers.items()]
     attachable = [name for name, openid in providers.items() if openid.provider.kind == "franceconnect"]

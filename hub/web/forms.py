@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import time
-from collections import OrderedDict, deque
+from collections.abc import Callable
+from datetime import datetime
 from ipaddress import IPv6Address, ip_address
 
 from fastapi import Request
 from fastapi.responses import Response
 
+from hub.store import Store
+from hub.store.tries import TriesMade
 from hub.web.problems import Problem
 
 COOKIE = "hub_form"
-KNOWN = 10_000
-"""Addresses that are remembered; the one that was quiet longest is forgotten first."""
 
 
 class Seals:
@@ -54,26 +54,21 @@ def check_seal(secret: str, about: str, seal: str) -> None:
 
 
 class Tries:
-    """Lets an address try so often in so many seconds."""
+    """Lets an address try so often in so many seconds, whichever process of the web role it meets."""
 
-    def __init__(self, most: int, seconds: float) -> None:
-        """Count from nothing."""
+    def __init__(self, store: Store, clock: Callable[[], datetime], most: int, seconds: float) -> None:
+        """Count in the database."""
+        self._made = TriesMade(store)
+        self._clock = clock
         self._most = most
         self._seconds = seconds
-        self._made: OrderedDict[str, deque[float]] = OrderedDict()
 
     def count(self, request: Request) -> None:
         """Count a try, or refuse it."""
-        now = time.monotonic()
-        name = _who(request)
-        made = self._made.setdefault(name, deque(maxlen=self._most))
-        self._made.move_to_end(name)
-        if len(self._made) > KNOWN:
-            self._made.popitem(last=False)
-        if len(made) == self._most and now - made[0] < self._seconds:
-            wait = str(int(self._seconds - (now - made[0])) + 1)
-            raise Problem(429, "too_many_tries", "Too many tries", "Wait, then try again.", Retry_After=wait)
-        made.append(now)
+        wait = self._made.make(_who(request), self._clock(), self._most, self._seconds)
+        if wait:
+            after = str(int(wait) + 1)
+            raise Problem(429, "too_many_tries", "Too many tries", "Wait, then try again.", Retry_After=after)
 
 
 def _who(request: Request) -> str:

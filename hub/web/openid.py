@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
 from authlib.integrations.base_client import OAuthError
@@ -42,22 +42,37 @@ class Begun(NamedTuple):
     verifier: str
 
 
+class Arrived(NamedTuple):
+    """Who signed in."""
+
+    sub: str
+    token: str
+    """The id token: it is shown again when the session at the provider is to end."""
+
+
+class Left(NamedTuple):
+    """Where a person is sent to sign out, and what has to be remembered until they are back."""
+
+    url: str
+    state: str
+
+
 class OpenId:
     """One provider."""
 
-    def __init__(self, name: str, provider: Provider, redirect: str) -> None:
-        """`redirect` is where the provider sends people back to, absolute."""
+    def __init__(self, name: str, provider: Provider, redirect: str, parted: str) -> None:
+        """`redirect` and `parted` are where the provider sends people back to who signed in or out, absolute."""
         self.name = name
         self.provider = provider
         self._redirect = redirect
+        self._parted = parted
         self._lock = threading.Lock()
         self._known: tuple[float, dict[str, Any], jwk.KeySet] | None = None
 
     @property
     def origin(self) -> str:
         """Where a form may lead."""
-        parts = urlsplit(self.provider.issuer)
-        return f"{parts.scheme}://{parts.netloc}"
+        return _origin(self.provider.issuer)
 
     def begin(self) -> Begun:
         """Make a sign-in up."""
@@ -73,8 +88,8 @@ class OpenId:
             )
         return Begun(url, state, nonce, verifier)
 
-    def finish(self, code: str, nonce: str, verifier: str) -> str:
-        """Return the `sub` of who signed in; raise `Distrusted`, or `Transient` while the provider is away."""
+    def finish(self, code: str, nonce: str, verifier: str) -> Arrived:
+        """Return who signed in; raise `Distrusted`, or `Transient` while the provider is away."""
         metadata, keys = self._discovered()
         try:
             with self._client() as client:
@@ -91,7 +106,18 @@ class OpenId:
             raise Distrusted("the code is refused") from None
         return self._read(told.get("id_token"), keys, nonce)
 
-    def _read(self, token: Any, keys: jwk.KeySet, nonce: str) -> str:
+    def leave(self, token: str) -> Left | None:
+        """Begin the end of a session at the provider; None where it offers no way to end one."""
+        metadata, _ = self._discovered()
+        endpoint = str(metadata.get("end_session_endpoint") or "")
+        # Forms may lead to the issuer's origin and nowhere else.
+        if _origin(endpoint) != self.origin:
+            return None
+        state = secrets.token_urlsafe(32)
+        asked = {"id_token_hint": token, "post_logout_redirect_uri": self._parted, "state": state}
+        return Left(f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(asked)}", state)
+
+    def _read(self, token: Any, keys: jwk.KeySet, nonce: str) -> Arrived:
         if not isinstance(token, str):
             raise Distrusted("no id_token")
         wanted: Any = {
@@ -114,7 +140,7 @@ class OpenId:
         sub = claims["sub"]
         if not isinstance(sub, str) or not 0 < len(sub) <= 255:
             raise Distrusted("id_token: sub")
-        return sub
+        return Arrived(sub, token)
 
     def _client(self) -> OAuth2Client:
         return OAuth2Client(
@@ -146,6 +172,11 @@ class OpenId:
                 except (httpx2.HTTPError, ValueError, KeyError, TypeError, JoseError) as error:
                     raise Transient(f"{self.name}: {type(error).__name__}") from None
             return self._known[1], self._known[2]
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _secret(name: str, path: Path) -> str:

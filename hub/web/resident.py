@@ -20,6 +20,8 @@ from streams.account import CITY
 
 SESSION = "hub_session"
 SESSION_HOURS = 8
+TOKEN, OUT = "hub_provider", "/deconnexion"
+"""The cookie of who signed in by a provider, and the way out, which alone sees it."""
 ROLES = {"SELF": "vous-même", "PARENT": "comme parent", "MANDATE": "comme mandataire"}
 BLOCKS = {
     "canteen": "cantine",
@@ -136,17 +138,11 @@ def add_pages(
             return page(request, "ferme.html", 410, used=True)
         return signed_in(session, secure=secure)
 
-    @app.post("/deconnexion", include_in_schema=False)
-    def logout(request: Request, seal: Annotated[str, Form(max_length=100)]) -> Response:
-        seals.check(request, seal)
-        store.end_session(request.cookies.get(SESSION, ""))
-        response = RedirectResponse("/compte", 303)
-        response.delete_cookie(SESSION)
-        return response
-
 
 def signed_in(session: str, *, secure: bool) -> Response:
     """Send a browser to its account, with its session."""
     response = RedirectResponse("/compte", 303)
     response.set_cookie(SESSION, session, httponly=True, samesite="lax", secure=secure, max_age=SESSION_HOURS * 3600)
+    # Whoever was here before has signed in by a provider perhaps.
+    response.delete_cookie(TOKEN, path=OUT)
     return response

@@ -1,7 +1,10 @@
-"""The way in by an identity provider.
+"""The way in by an identity provider, and out again.
 
 Publik's `sub` is the account.  FranceConnect's is a name of its own per city, and changes with the civil
 status: it opens an account only once somebody who had that account open has said so, by signing in again.
+
+Signing out ends the session at the provider too, where it offers that.  The id token that this takes stays with the
+browser, in a cookie that only the way out sees: the hub keeps no token of anybody.
 """
 
 from __future__ import annotations
@@ -16,15 +19,19 @@ from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from hub.config import Settings
+from hub.model.errors import Transient
 from hub.store import Store
 from hub.store.sign_ins import MINUTES, SignIn, SignIns
 from hub.web.forms import Seals, Tries
 from hub.web.openid import Distrusted, OpenId
 from hub.web.problems import Problem
-from hub.web.resident import SESSION, signed_in
+from hub.web.resident import OUT, SESSION, SESSION_HOURS, TOKEN, signed_in
 
 COOKIE = "hub_sign_in"
-BACK = "/connexion/retour"
+PARTED = "hub_sign_out"
+BACK, AWAY = "/connexion/retour", "/deconnexion/retour"
+LONGEST_TOKEN = 3500
+"""Characters: browsers drop a cookie that is larger than 4096."""
 Came = Callable[[str, str, str], None]
 """Tell (provider, `accepted` | `unknown` | `distrusted`, what is wrong by name)."""
 LABELS = {"franceconnect": "S'identifier avec FranceConnect", "publik": "Se connecter avec mon compte MonGrenoble"}
@@ -32,8 +39,8 @@ LABELS = {"franceconnect": "S'identifier avec FranceConnect", "publik": "Se conn
 
 def providers_of(settings: Settings) -> Mapping[str, OpenId]:
     """Return the providers of the settings, by name."""
-    redirect = settings.web.public_url.rstrip("/") + BACK
-    return {name: OpenId(name, provider, redirect) for name, provider in settings.sign_in.items()}
+    root = settings.web.public_url.rstrip("/")
+    return {name: OpenId(name, provider, root + BACK, root + AWAY) for name, provider in settings.sign_in.items()}
 
 
 def add_sign_in(
@@ -85,7 +92,7 @@ def add_sign_in(
         if begun is None or openid is None or not code:
             return _forget(page(request, "ferme.html", 403, why="state"))
         try:
-            sub = openid.finish(code, begun.nonce, begun.verifier)
+            sub, token = openid.finish(code, begun.nonce, begun.verifier)
         except Distrusted as error:
             came(openid.name, "distrusted", str(error))
             return _forget(page(request, "ferme.html", 403, why="state"))
@@ -95,9 +102,54 @@ def add_sign_in(
             citizen = begun.citizen
         if citizen is None:
             came(openid.name, "unknown", "")
-            return _forget(page(request, "ferme.html", 403, why="unknown"))
+            return keep(_forget(page(request, "ferme.html", 403, why="unknown")), openid.name, token)
         came(openid.name, "accepted", "")
-        return _forget(signed_in(sign_ins.open(citizen, clock()), secure=secure))
+        return keep(_forget(signed_in(sign_ins.open(citizen, clock()), secure=secure)), openid.name, token)
+
+    def keep(response: Response, provider: str, token: str) -> Response:
+        """Give the browser what it takes to sign out at the provider."""
+        if len(token) <= LONGEST_TOKEN:
+            told = f"{provider}:{token}"
+            age = SESSION_HOURS * 3600
+            response.set_cookie(TOKEN, told, httponly=True, samesite="lax", secure=secure, max_age=age, path=OUT)
+        return response
+
+    @app.post(OUT, include_in_schema=False)
+    def sign_out(request: Request, seal: Annotated[str, Form(max_length=100)]) -> Response:
+        seals.check(request, seal)
+        store.end_session(request.cookies.get(SESSION, ""))
+        name, _, token = request.cookies.get(TOKEN, "").partition(":")
+        openid = providers.get(name)
+        response: Response = RedirectResponse("/compte", 303)
+        if openid is not None:
+            try:
+                left = openid.leave(token)
+            except (Transient, Distrusted):
+                # Here they are out, whatever the provider does.
+                response = page(request, "ferme.html", why="remains")
+            else:
+                if left is not None:
+                    response = RedirectResponse(left.url, 303)
+                    response.set_cookie(
+                        PARTED,
+                        left.state,
+                        httponly=True,
+                        samesite="lax",
+                        secure=secure,
+                        max_age=MINUTES * 60,
+                        path=AWAY,
+                    )
+        response.delete_cookie(SESSION)
+        response.delete_cookie(TOKEN, path=OUT)
+        return response
+
+    @app.get(AWAY, include_in_schema=False)
+    def signed_out(request: Request, state: str = "") -> Response:
+        mine = request.cookies.get(PARTED, "")
+        known = bool(state) and hmac.compare_digest(mine.encode(), state.encode())
+        response = page(request, "ferme.html", 200 if known else 403, why="out" if known else "stray")
+        response.delete_cookie(PARTED, path=AWAY)
+        return response
 
 
 def _account(sub: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -149,6 +150,13 @@ def test_each_role_is_killed_and_the_ledger_balances(day: Running) -> None:
     killing.join(5)
     assert set(ROLES) <= set(killed)
     assert "difference 0" in day.text()
+    # The family's day is told from what was looked up: its messages, whoever asked for none, and the open data.
+    story = day.text().partition("One family through all three outputs")[2]
+    assert "Camille, hubee: 1 RecordRequested" in story
+    assert re.search(r"Camille Charvet, answered in \d+ ms\n +Cantine cette semaine: ", story)
+    assert re.search(r"mail: « État civil : votre demande est terminée », sent \d+ ms after the account knew", story)
+    assert re.search(r"Julien Charvet\n +got nothing\n(.*\n)* +no message of its own for .*« canteen »", story)
+    assert "kept inside, under the threshold of 5" in story
 
 
 def test_the_broker_is_away_for_half_a_minute_and_the_ledger_balances(day: Running) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from hub import catalogue
@@ -18,6 +20,7 @@ from hub.model.intake import Emit
 from hub.model.record import Seq
 from hub.roles.policy import CityPolicy
 from hub.store import Store
+from hub.store.disclosures import Disclosure, Disclosures
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import (
@@ -69,8 +72,14 @@ class Town:
         self.written: list[tuple[str, Emit]] = []
         self.calls: list[tuple[str, str]] = []
         self.came: list[tuple[str, str, str]] = []
-        app = create_app(
-            configured,
+        self.configured = configured
+        self.app = self._process()
+        self.client = self.comes_from("127.0.0.1")
+        self._number = 0
+
+    def _process(self) -> FastAPI:
+        return create_app(
+            self.configured,
             self.store,
             catalogue.schemas(),
             catalogue.connectors(),
@@ -79,9 +88,10 @@ class Town:
             lambda: NOW,
             lambda *told: self.came.append(told),
         )
-        self.app = app
-        self.client = self.comes_from("127.0.0.1")
-        self._number = 0
+
+    def again(self) -> TestClient:
+        """Return a client of another process of the web role."""
+        return TestClient(self._process(), follow_redirects=False, client=("127.0.0.1", 5000))
 
     def comes_from(self, host: str, **options: Any) -> TestClient:
         """Return a client at an address."""
@@ -149,6 +159,16 @@ def live(town: Town) -> None:
     town.happens(RequestStatusChanged(case_id="c1", status=Status.DONE), "hubee:c1", "hubee")
     said = DisruptionPublished(disruption_id="d", lines=("SEM:48",), title="Travaux <b>Claix</b>")
     town.happens(said, "metromobilite:d", "metromobilite")
+
+
+def furnish(town: Town) -> None:
+    """Let every page have something on it; `agent` decides about households and mandates, and may see the flow."""
+    live(town)
+    with (town.folder / "tokens.toml").open("a", encoding="utf-8") as tokens:
+        scopes = ["households:change", "accounts:assist", "requests:decide", "operations:read"]
+        tokens.write(f'[agent]\nsha256 = "{hash_of("agent")}"\nscopes = {json.dumps(scopes)}\n')
+    town.happens(RecordRequested(case_id="c2", record_kind=RecordKind.MARRIAGE), "hubee:c2", "hubee")
+    Disclosures(town.store).tell(Disclosure(ANNE, 1, "portal", "api", ("canteen",)))
 
 
 PROPOSAL = "5b0e2a7c-0000-4000-8000-000000000034"

@@ -9,12 +9,10 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from web_town import ANNE, NOW, Town, live, seal_of, waits
+from web_town import ANNE, NOW, Town, furnish, seal_of, waits
 
 from hub.catalogue import ROOT
-from hub.store.disclosures import Disclosure, Disclosures
 from hub.store.mandates import Mandates
-from hub.web.tokens import hash_of
 
 VOID = {"meta", "link", "input", "br"}
 CSS = (ROOT / "hub" / "web" / "static" / "hub.css").read_text("utf-8")
@@ -70,14 +68,11 @@ class Page(HTMLParser):
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Page]]:
     """Show every page, with something on it."""
     town = Town(tmp_path_factory.mktemp("pages"))
-    live(town)
+    furnish(town)
     desk = waits(town)
-    with (town.folder / "tokens.toml").open("a", encoding="utf-8") as tokens:
-        tokens.write(f'[a]\nsha256 = "{hash_of("a")}"\nscopes = ["households:change", "accounts:assist"]\n')
     agent = town.comes_from("127.0.0.1")
-    agent.auth = ("anybody", "a")
-    mandate = Mandates(town.store).make(ANNE, "a", "PROXY", date(2026, 3, 20), NOW)
-    Disclosures(town.store).tell(Disclosure(ANNE, 1, "portal", "api", ("canteen",)))
+    agent.auth = ("anybody", "agent")
+    mandate = Mandates(town.store).make(ANNE, "agent", "PROXY", date(2026, 3, 20), NOW)
     closed = town.client.get("/compte").text
     link = town.client.get("/connexion/x").text
     missing = town.client.get("/nulle-part", headers={"Accept": "text/html"}).text
@@ -89,6 +84,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Page]]
         "compte": town.client.get("/compte").text,
         "acces": town.client.get("/compte/acces").text,
         "liens": desk.get("/liens").text,
+        "demandes": agent.get("/demandes").text,
         "foyers": agent.get("/foyers", params={"citizen": ANNE}).text,
         "mandats": agent.get("/mandats").text,
         "assistance": agent.get(f"/mandats/{mandate}").text,
@@ -126,7 +122,7 @@ def test_what_can_be_used_has_a_name_and_the_first_of_it_leads_past_the_header(p
     """A field has a label; a button, a link and what opens have words."""
     for name, page in pages.items():
         labelled = {label.attributes.get("for") for label in page.all("label")}
-        for field in page.all("input", "select"):
+        for field in page.all("input", "select", "textarea"):
             if field.attributes.get("type") != "hidden":
                 wrapped = any(outer.tag == "label" for outer in field.inside)
                 assert wrapped or field.attributes["id"] in labelled, name

@@ -280,6 +280,10 @@ def test_an_address_may_try_to_sign_in_so_often(town: Town) -> None:
     assert 0 < int(answers[-1].headers["retry-after"]) <= 61
     other = town.comes_from("192.0.2.7")
     assert other.post("/connexion", data={"token": "x", "seal": seal}).status_code == 403
+    # Another process of the web role has the same database.
+    beside = town.again()
+    beside.cookies.update(town.client.cookies)
+    assert beside.post("/connexion", data={"token": "x", "seal": seal}).status_code == 429
 
 
 def test_a_token_may_be_good_for_one_block(town: Town) -> None:

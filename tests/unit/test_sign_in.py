@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -57,6 +56,11 @@ class City:
         parts = urlsplit(answer.headers["location"])
         assert f"{parts.scheme}://{parts.netloc}" == "http://127.0.0.1:8080"
         return f"{parts.path}?{parts.query}"
+
+    def signs_out(self, browser: TestClient) -> Any:
+        """Press the button; return the hub's answer."""
+        seal = seal_of(browser.get("/compte").text)
+        return browser.post("/deconnexion", data={"seal": seal})
 
     def signs_in(self, browser: TestClient, way: str, sub: str, *, attach: bool = False) -> Any:
         """Go the whole way."""
@@ -120,7 +124,7 @@ def test_an_open_account_attaches_nothing_unless_it_is_asked_to(city: City) -> N
         {"nonce": None},
         {"aud": "another client"},
         {"iss": "https://evil.example"},
-        {"exp": int(time.time()) - 3600},
+        {"exp": 1_700_000_000},
         {"exp": None},
         {"sub": None},
         {"sub": ""},
@@ -219,3 +223,76 @@ def test_a_provider_that_is_away_is_said_so(tmp_path: Path) -> None:
     town.login()
     assert town.client.get("/compte").status_code == 200
     town.store.close()
+
+
+@pytest.mark.parametrize(("way", "sub"), [("publik", ANNE), ("franceconnect", PSEUDONYM)])
+def test_who_signs_out_here_is_signed_out_at_the_provider(city: City, way: str, sub: str) -> None:
+    """The provider gets its own token, a state and the way back, and takes all three."""
+    SignIns(city.town.store).attach("franceconnect", PSEUDONYM, ANNE, NOW)
+    provider = {"publik": city.publik, "franceconnect": city.france}[way]
+    browser, theirs = city.town.client, httpx.Client()
+    url = city.leaves(browser, way)
+    chosen = theirs.post(url, data={"sub": sub})
+    arrived = browser.get(chosen.headers["location"].removeprefix("http://127.0.0.1:8080"))
+    assert "Path=/deconnexion;" in arrived.headers["set-cookie"]
+    assert list(provider.sessions.values()) == [sub]
+    answer = city.signs_out(browser)
+    asked = {name: value[0] for name, value in parse_qs(urlsplit(answer.headers["location"]).query).items()}
+    assert asked.keys() == {"id_token_hint", "post_logout_redirect_uri", "state"}
+    assert browser.get("/compte").status_code == 401
+    ended = theirs.get(answer.headers["location"])
+    assert provider.sessions == {}
+    back = ended.headers["location"]
+    assert back == f"http://127.0.0.1:8080/deconnexion/retour?state={asked['state']}"
+    page = browser.get(back.removeprefix("http://127.0.0.1:8080"))
+    assert (page.status_code, "Vous êtes déconnecté<" in page.text) == (200, True)
+    # The state is good once, and the token is gone.
+    assert browser.get(back.removeprefix("http://127.0.0.1:8080")).status_code == 403
+    assert city.signs_out(browser).headers["location"] == "/compte"
+
+
+def test_only_the_browser_that_signed_out_is_told_so(city: City) -> None:
+    """A link that somebody else made says nothing, leads nowhere and leaves the session alone."""
+    browser = city.town.client
+    city.signs_in(browser, "publik", ANNE)
+    for query in ("", "?state=", "?state=x", "?state=x&post_logout_redirect_uri=https://evil.example"):
+        page = browser.get(f"/deconnexion/retour{query}")
+        assert (page.status_code, "pas confirmée" in page.text, "evil" in page.text) == (403, True, False)
+    assert browser.get("/compte").status_code == 200
+    assert browser.post("/deconnexion", data={"seal": "0"}).status_code == 403
+    assert browser.get("/compte").status_code == 200
+
+
+@pytest.mark.parametrize("endpoint", [None, "https://evil.example/end"])
+def test_a_provider_without_a_way_out_ends_the_session_here(city: City, endpoint: str | None) -> None:
+    """Nor is anybody sent to another origin than the issuer's."""
+    city.publik.way_out = endpoint
+    city.signs_in(city.town.client, "publik", ANNE)
+    assert city.signs_out(city.town.client).headers["location"] == "/compte"
+    assert city.town.client.get("/compte").status_code == 401
+
+
+def test_a_provider_that_is_away_keeps_nobody_signed_in_here(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page says that the provider may still know the person."""
+    city.signs_in(city.town.client, "publik", ANNE)
+    monkeypatch.setattr("hub.web.openid.AGE_SECONDS", -1.0)
+    city.servers[0].__exit__()
+    answer = city.signs_out(city.town.client)
+    assert (answer.status_code, "déconnecté d'ici seulement" in answer.text) == (200, True)
+    assert city.town.client.get("/compte").status_code == 401
+
+
+def test_an_identity_without_an_account_can_be_put_away(city: City) -> None:
+    """Who is known there and not here can still sign out there."""
+    browser = city.town.client
+    page = city.signs_in(browser, "franceconnect", PSEUDONYM)
+    assert page.status_code == 403
+    answer = browser.post("/deconnexion", data={"seal": seal_of(page.text)})
+    assert answer.headers["location"].startswith(f"{city.servers[1].url}/openid/france/session/end?")
+
+
+def test_a_link_for_one_login_forgets_who_signed_in_by_a_provider_before(city: City) -> None:
+    """On a shared computer the token was somebody else's."""
+    city.signs_in(city.town.client, "publik", ANNE)
+    city.town.login()
+    assert city.signs_out(city.town.client).headers["location"] == "/compte"

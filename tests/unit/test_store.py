@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, select, update
+from sqlalchemy import create_engine, func, select, update
 
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
@@ -29,6 +30,7 @@ from hub.store.mandates import Mandates
 from hub.store.paging import entries_after
 from hub.store.sign_ins import SignIn, SignIns
 from hub.store.tables import metadata, outbox, proposals
+from hub.store.tries import TriesMade
 from schemas.models.citizen_portal import (
     Agreement,
     Claim,
@@ -489,6 +491,23 @@ def test_several_processes_may_start_at_once(database: Callable[[], str], tmp_pa
     program = f"from hub.store import Store; Store({url!r}).migrate()"
     started = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(3)]
     assert [(one.communicate(timeout=60)[1], one.returncode) for one in started] == [(b"", 0)] * 3
+
+
+def test_tries_are_counted_over_processes_and_forgotten(store: Store) -> None:
+    """Each process has a connection of its own; no more pass than one would let, and what is old counts no more."""
+    others = [Store(store.url) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        waits = list(pool.map(lambda number: TriesMade(others[number % 3]).make("a", NOW, 5, 60.0), range(12)))
+    assert sorted(waits) == [0.0] * 5 + [60.0] * 7
+    tries = TriesMade(store)
+    assert tries.make("b", NOW, 5, 60.0) == 0.0
+    assert tries.make("a", NOW + timedelta(seconds=59), 5, 60.0) == 1.0
+    assert tries.make("a", NOW + timedelta(seconds=60), 5, 60.0) == 0.0
+    store.purge(NOW + timedelta(days=1))
+    with store.transaction(write=False) as connection:
+        assert connection.execute(select(func.count()).select_from(metadata.tables["tries"])).scalar() == 0
+    for other in others:
+        other.close()
 
 
 def replay(first: int, end: int, rev: int, product: str = "ils_di") -> Replay:

@@ -36,7 +36,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -224,6 +224,7 @@ class Host:
                 "smtp_port": self.mailbox.port,
                 "journal": str(self.journal.path),
                 "reader": {"citizen": cast.reader.citizen, "name": cast.reader.name},
+                "family": _family(self.world.town),
                 "late": {"citizen": cast.late.citizen, "name": cast.late.name},
             }
         )
@@ -288,6 +289,21 @@ class Host:
             return JSONResponse({"detail": f"{type(error).__name__}: {error}"}, 422)
         result = await run_in_threadpool(self.world.act, wanted["product"], wanted["action"], **wanted.get("args", {}))
         return JSONResponse({"result": result if isinstance(result, str | int | None) else str(result)})
+
+
+def _family(town: Town) -> dict[str, Any]:
+    """Say who the family is that the story follows, and which subjects are whose."""
+    family = next(one for one in town.families if town.cast.reader in one.parents)
+    subjects = {f"chrono:{child.external_id}": child.given_names[0] for child in family.children}
+    for parent in family.parents:
+        subjects[f"publik:{parent.citizen}"] = parent.given_names[0]
+        if parent.borrowernumber is not None:
+            subjects[f"ils_di:{parent.borrowernumber}"] = parent.given_names[0]
+    return {
+        "name": ", ".join([*(one.name for one in family.parents), *(one.given_names[0] for one in family.children)]),
+        "parents": [{"citizen": parent.citizen, "name": parent.name} for parent in family.parents],
+        "subjects": subjects,
+    }
 
 
 def main(argv: list[str] | None = None) -> int:

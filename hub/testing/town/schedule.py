@@ -42,6 +42,7 @@ def registry(world: World) -> Chapter:
         return lambda w: w.act("hubee", "set_status", w.remembered[name], status)
 
     yield Step("07:40", f"HubEE: {cast.apostrophe.name} asks for her birth record", ask("birth", cast.apostrophe))
+    yield Step("07:42", f"HubEE: {cast.reader.name} asks for her birth record", ask("reader", cast.reader))
     yield Step("07:45", f"HubEE: {cast.late.name} asks for a marriage record", ask("late", cast.late, "MARIAGE"))
     yield Step("08:00", "HubEE answers 503 …", lambda w: w.fail("hubee", "/notifications", "503"))
     yield Step(
@@ -64,7 +65,9 @@ def registry(world: World) -> Chapter:
     yield Step("09:50", "HubEE: a notification names no case", lambda w: w.act("hubee", "caseless_notification"))
     yield Step("10:05", f"{cast.late.name}'s demand is taken up", move("late", "IN_PROGRESS"))
     yield Step("10:50", f"{cast.apostrophe.name}'s demand is taken up", move("birth", "IN_PROGRESS"))
+    yield Step("11:15", f"{cast.reader.name}'s demand is taken up", move("reader", "IN_PROGRESS"))
     yield Step("13:10", f"{cast.apostrophe.name}'s record is sent", move("birth", "DONE"))
+    yield Step("13:15", f"… and so is {cast.reader.name}'s", move("reader", "DONE"))
     yield Step("13:20", f"{cast.unknown_day.name} must send a document", move("kaci", "ADD_AWAITING"))
     yield Step(
         "14:20",
@@ -104,6 +107,12 @@ def portal(world: World) -> Chapter:
             f"{asker.name} links her demand",
             lambda w: w.act("publik", "link", asker, case(w, "birth"), "self"),
             asker,
+        )
+        yield Step(
+            "09:11",
+            f"… and so does {reader.name}",
+            lambda w: w.act("publik", "link", reader, case(w, "reader"), "self"),
+            reader,
         )
         yield Step(
             "09:12",
