@@ -56,7 +56,10 @@ class ClientCredentials(httpx.Auth):
             cause = Cause.BUSY if status == 429 else Cause.FAILING if status >= 500 else Cause.UNUSABLE
             raise Transient(f"token endpoint: status {status}", cause=cause)
         # Only here: any other body is the driver's, who reads no more of it than is allowed.
-        response.read()
+        try:
+            response.read()
+        except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+            raise Transient(f"token endpoint: {type(error).__name__}", cause=Cause.TRUNCATED) from None
         try:
             answer = response.json()
             self._token = str(answer["access_token"])

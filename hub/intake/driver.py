@@ -35,6 +35,7 @@ from hub.model.intake import (
     Subjects,
     Wish,
 )
+from hub.pipeline import soap
 
 METHODS: Mapping[type[Request], str] = {Get: "GET", Post: "POST", Patch: "PATCH", Delete: "DELETE"}
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -129,6 +130,9 @@ class Vendor:
                 begun, status = True, response.status_code
                 if status == 429 or status >= 500:
                     cause = Cause.BUSY if status == 429 else Cause.FAILING
+                    if "soapaction" in response.request.headers and soap.refuses(next(response.iter_bytes(), b"")):
+                        # SOAP has no status of its own for it.
+                        cause = Cause.CREDENTIALS
                     raise Transient(f"status {status}", cause=cause, retry_after=_retry_after(response))
                 body = bytearray()
                 for chunk in response.iter_bytes():

@@ -24,7 +24,7 @@ def converse(
         if login is not None and wish.login is not None:
             answer = speaker.ask(login)
             if answer is None:
-                raise Transient("hung up at the login", cause=Cause.UNREACHABLE)
+                raise Transient("hung up at the login", cause=Cause.TRUNCATED)
             said_first = answer.text.lstrip(b"\r\n")
             if said_first.startswith(wish.login.refused):
                 raise Denied("login refused: check the credentials")

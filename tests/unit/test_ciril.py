@@ -51,7 +51,7 @@ def test_each_linked_child_is_asked_for_by_its_folder() -> None:
     emit = source.send(Answer(200, {"x-request-id": "a"}, HTML_PAGE, AT))
     assert emit == Emit("planning", "ciril:F12.E0001", HTML_PAGE, AT, "application/xml", None, "a")
     assert isinstance(source.send(None), Post)
-    source.send(Answer(200, {}, b"x", AT + 5))
+    source.send(Answer(200, {}, b"<x/>", AT + 5))
     assert source.send(None) == Checkpoint({"first": "2026-03-03"})
 
 

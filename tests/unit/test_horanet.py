@@ -54,11 +54,11 @@ def test_children_are_asked_for_uses_and_families_for_accounts() -> None:
 
 def test_search_begins_a_month_before_the_last_poll_and_never_before_the_first_day() -> None:
     source, _ = asking("E0001")
-    source.send(Answer(200, {}, b"x", AT))
+    source.send(Answer(200, {}, b"<x/>", AT))
     assert source.send(None) == Checkpoint({"first": "2026-02-07"})
     source, wish = asking("E0001", cursor={"first": "2026-02-07"})
     assert b"<start_search>2026-02-07T" in wish.content
-    source.send(Answer(200, {}, b"x", int(datetime(2026, 1, 3, tzinfo=UTC).timestamp() * 1000)))
+    source.send(Answer(200, {}, b"<x/>", int(datetime(2026, 1, 3, tzinfo=UTC).timestamp() * 1000)))
     assert source.send(None) == Checkpoint({"first": "2026-01-01"})
 
 

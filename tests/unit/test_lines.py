@@ -130,9 +130,9 @@ def test_what_does_not_speak_the_protocol_refuses_nobody(tmp_path: Path) -> None
     (tmp_path / "secret").write_text("s3cret", "utf-8")
     with server(tmp_path, lambda *_: b"HTTP/1.1 400 Bad Request\r") as url:
         credentials = {"default": Basic("hub", tmp_path / "secret")}
-        with closing(Vendor(url, "hub", 1e9, credentials, transport=NO_HTTP)) as vendor:
-            with pytest.raises(Transient, match="no answer to a login") as caught:
-                vendor.exchange(Exchange((b"a\r",), LOGIN))
+        vendor = Vendor(url, "hub", 1e9, credentials, transport=NO_HTTP)
+        with closing(vendor), pytest.raises(Transient, match="no answer to a login") as caught:
+            vendor.exchange(Exchange((b"a\r",), LOGIN))
     assert caught.value.cause is Cause.UNUSABLE
 
 
