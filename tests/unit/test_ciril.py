@@ -65,6 +65,22 @@ def test_a_subject_that_names_no_child_is_passed_over() -> None:
     assert b"<externalChildId>E2<" in wish.content
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<!DOCTYPE html><html></html>",
+        b"<a><b>",
+        b"<s:Envelope xmlns:s='x'><s:Body><s:Fault><faultcode>s:Server</faultcode></s:Fault></s:Body></s:Envelope>",
+    ],
+)
+def test_what_is_no_answer_is_seen_and_moves_no_day(body: bytes) -> None:
+    """A page, half an answer, a fault: set aside, and the same days are asked for again."""
+    source, _ = asking("F1.E1")
+    assert isinstance(source.send(Answer(200, {}, body, AT)), Emit)
+    with pytest.raises(Transient):
+        source.send(None)
+
+
 def test_a_refused_child_does_not_hold_up_the_others_and_all_refused_is_an_outage() -> None:
     source, _ = asking("F1.E1", "F1.E2")
     assert isinstance(source.send(Answer(404, {}, b"no", AT)), Post)

@@ -67,6 +67,22 @@ def test_a_name_of_another_kind_is_not_put_into_xml() -> None:
     assert b"<ProcID>E0002</ProcID>" in wish.content
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<!DOCTYPE html><html></html>",
+        b"<a><b>",
+        b"<s:Envelope xmlns:s='x'><s:Body><s:Fault><faultcode>s:Server</faultcode></s:Fault></s:Body></s:Envelope>",
+    ],
+)
+def test_what_is_no_answer_is_seen_and_moves_no_day(body: bytes) -> None:
+    """A page, half an answer, a fault: set aside, and the same days are asked for again."""
+    source, _ = asking("E0001")
+    assert isinstance(source.send(Answer(200, {}, body, AT)), Emit)
+    with pytest.raises(Transient):
+        source.send(None)
+
+
 def test_a_refused_child_does_not_hold_up_the_others_and_all_refused_is_an_outage() -> None:
     source, _ = asking("E0001", "E0002")
     assert isinstance(source.send(Answer(404, {}, b"no", AT)), Post)
