@@ -21,7 +21,7 @@ class Halted(Exception):
 class Turns(Protocol):
     """What a repeating thread tells about itself."""
 
-    def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
+    def away(self, name: str, error: Transient, seconds: float, failures: int) -> None:
         """Tell of a failed turn, and for how many seconds no turn has been good."""
         ...
 
@@ -60,7 +60,7 @@ class Repeating(threading.Thread):
             except Transient as error:
                 failures += 1
                 rest = back_off(failures, error.retry_after)
-                self._turns.away(self.name, error.reason, max(time.monotonic() - since, 0.001), failures)
+                self._turns.away(self.name, error, max(time.monotonic() - since, 0.001), failures)
             except Exception as error:
                 failures += 1
                 rest = back_off(failures, None)

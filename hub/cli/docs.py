@@ -26,7 +26,7 @@ from hub.avro.parse import Version, named_types
 from hub.cli.main import main
 from hub.config import PREFIX, Kafka, Settings
 from hub.model.connector import Connector, FeedManifest, Manifest, OnReject, Stability
-from hub.model.errors import Code, Rejected, Stage
+from hub.model.errors import Cause, Code, Rejected, Stage
 from hub.model.sink import Repeats, Sink, SinkManifest
 from hub.roles.runtime import topic_plan
 from hub.telemetry import Telemetry, events, telemetry
@@ -356,6 +356,15 @@ def _codes() -> Iterator[str]:
         [(f"`{code}`", stages.get(code, ""), code.meaning) for code in Code],
     )
     yield f"Stages, in their order: {', '.join(f'`{stage}`' for stage in Stage)}."
+    yield "## Causes of a source that is away"
+    yield (
+        "Why a source could not be read to its end: label `code` of `hub_source_polls_total`, and of the log line "
+        "`source away`.\nWhat was read before is kept; once the cause is gone, the next turn goes on from the last checkpoint."
+    )
+    yield _table(
+        ("code", "what happened", "what puts it right"),
+        [(f"`{cause}`", cause.meaning, cause.remedy) for cause in Cause],
+    )
 
 
 def _datasets() -> Iterator[str]:

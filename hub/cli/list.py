@@ -17,6 +17,8 @@ from hub import catalogue
 from hub.model.connector import Connector
 from hub.testing.samples import samples
 
+OTHERS = ("__init__.py", "model.py", "source.py", "simulator.py")
+"""Files of a connector that are no mapping."""
 _NO_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
@@ -54,7 +56,8 @@ def _row(connector: Connector) -> dict[str, Any]:
         "summary": connector.manifest.summary,
         "feeds": sorted(connector.feeds),
         "events": sorted({name for feed in connector.feeds.values() for name in feed.manifest.emits}),
-        "mapping_lines": _lines(folder / "mapping.py"),
+        # The pieces that lie beside a mapping are part of it.
+        "mapping_lines": sum(_lines(path) for path in folder.glob("*.py") if path.name not in OTHERS),
         "samples": len(every),
         "codes": sorted({one["quarantine"] for decisions in decided for one in decisions if "quarantine" in one}),
     }

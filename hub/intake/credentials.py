@@ -13,13 +13,11 @@ from urllib.parse import urlencode
 
 import httpx
 
-from hub.model.errors import Denied, Transient
+from hub.model.errors import Cause, Denied, Transient
 
 
 class ClientCredentials(httpx.Auth):
     """OAuth2 client credentials: fetches a token, keeps it until it ends, and once more after a 401."""
-
-    requires_response_body = True
 
     def __init__(self, token_url: str, client_id: str, secret_file: Path, scope: str = "") -> None:
         """`token_url` is absolute."""
@@ -54,7 +52,14 @@ class ClientCredentials(httpx.Auth):
             # RFC 6749: a wrong client, scope or grant.
             raise Denied(f"token refused with status {response.status_code}: check the credentials")
         if response.status_code != 200:
-            raise Transient(f"token endpoint: status {response.status_code}")
+            status = response.status_code
+            cause = Cause.BUSY if status == 429 else Cause.FAILING if status >= 500 else Cause.UNUSABLE
+            raise Transient(f"token endpoint: status {status}", cause=cause)
+        # Only here: any other body is the driver's, who reads no more of it than is allowed.
+        try:
+            response.read()
+        except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+            raise Transient(f"token endpoint: {type(error).__name__}", cause=Cause.TRUNCATED) from None
         try:
             answer = response.json()
             self._token = str(answer["access_token"])

@@ -6,6 +6,7 @@ the caller waits and polls again, which is why a source is safe to abandon at ev
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -17,7 +18,7 @@ from hub.intake import lines
 from hub.intake.credentials import Basic
 from hub.intake.folder import Folder
 from hub.model.connector import Connector
-from hub.model.errors import Denied, Transient
+from hub.model.errors import Cause, Denied, Transient
 from hub.model.intake import (
     Answer,
     Checkpoint,
@@ -34,6 +35,7 @@ from hub.model.intake import (
     Subjects,
     Wish,
 )
+from hub.pipeline import soap
 
 METHODS: Mapping[type[Request], str] = {Get: "GET", Post: "POST", Patch: "PATCH", Delete: "DELETE"}
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -113,6 +115,7 @@ class Vendor:
         started = time.time_ns() // 1_000_000
         method = METHODS[type(request)]
         auth = self._credentials.get(request.auth)
+        begun = False
         try:
             with self._client.stream(
                 method,
@@ -124,9 +127,13 @@ class Vendor:
                 content=request.content,
                 auth=auth,
             ) as response:
-                status = response.status_code
+                begun, status = True, response.status_code
                 if status == 429 or status >= 500:
-                    raise Transient(f"status {status}", retry_after=_retry_after(response))
+                    cause = Cause.BUSY if status == 429 else Cause.FAILING
+                    if "soapaction" in response.request.headers and soap.refuses(next(response.iter_bytes(), b"")):
+                        # SOAP has no status of its own for it.
+                        cause = Cause.CREDENTIALS
+                    raise Transient(f"status {status}", cause=cause, retry_after=_retry_after(response))
                 body = bytearray()
                 for chunk in response.iter_bytes():
                     body += chunk
@@ -135,7 +142,7 @@ class Vendor:
                         status, body = TOO_LARGE, bytearray()
                         break
         except httpx.HTTPError as error:
-            raise Transient(type(error).__name__) from None
+            raise _away(error, begun) from None
         if status in (401, 403):
             raise Denied(f"status {status}: check the credentials")
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -193,6 +200,18 @@ def _carry_out(wish: Wish, product: str, vendor: Asked, ports: Ports) -> Any:
             return ports.subjects(wish.product)
         case Checkpoint():
             return ports.checkpoint(product, wish.cursor)
+
+
+def _away(error: httpx.HTTPError, begun: bool) -> Transient:
+    """Name what came in the place of an answer, by its kind: a text may quote what was sent."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, ssl.SSLCertVerificationError):
+            return Transient(f"certificate not trusted: {below.verify_message}", cause=Cause.CERTIFICATE)
+        below = below.__cause__ or below.__context__
+    if isinstance(error, httpx.TimeoutException):
+        return Transient(type(error).__name__, cause=Cause.TIMEOUT)
+    return Transient(type(error).__name__, cause=Cause.TRUNCATED if begun else Cause.UNREACHABLE)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -6,7 +6,7 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-from hub.model.errors import Denied, Transient
+from hub.model.errors import Cause, Denied, Transient
 from hub.model.intake import Exchange, Line
 
 CONNECT_SECONDS = 5.0
@@ -24,9 +24,12 @@ def converse(
         if login is not None and wish.login is not None:
             answer = speaker.ask(login)
             if answer is None:
-                raise Transient("hung up at the login")
-            if not answer.text.lstrip(b"\r\n").startswith(wish.login.accepted):
+                raise Transient("hung up at the login", cause=Cause.TRUNCATED)
+            said_first = answer.text.lstrip(b"\r\n")
+            if said_first.startswith(wish.login.refused):
                 raise Denied("login refused: check the credentials")
+            if not said_first.startswith(wish.login.accepted):
+                raise Transient("no answer to a login")
         said: list[Line] = []
         for line in wish.lines:
             answer = speaker.ask(line)
@@ -47,7 +50,8 @@ def _connect(base_url: str) -> socket.socket:
     try:
         return socket.create_connection((host, port), timeout=CONNECT_SECONDS)
     except OSError as error:
-        raise Transient(type(error).__name__) from None
+        cause = Cause.TIMEOUT if isinstance(error, TimeoutError) else Cause.UNREACHABLE
+        raise Transient(type(error).__name__, cause=cause) from None
 
 
 class _Speaker:
@@ -76,7 +80,7 @@ class _Speaker:
                     return None
                 self._read += more
         except TimeoutError:
-            raise Transient("no answer in time") from None
+            raise Transient("no answer in time", cause=Cause.TIMEOUT) from None
         except OSError:
             return None
         text, end, self._read = self._read.partition(self._end)

@@ -4,7 +4,7 @@ A connector is one folder, `connectors/sources/<domain>/<product>/`:
 
     connector.toml   the manifest
     model.py         vendor models, pydantic, strict; lenient only where the format says so
-    mapping.py       one function per feed, named after it
+    mapping.py       one function per feed, named after it; large ones have pieces beside it, by kind of payload
     source.py        `poll(cursor, settings)` and/or `receive(call)`, without I/O
     simulator.py     the vendor, for the demo and the tests
     samples/<feed>/  what the vendor sends, one file each; golden/ what is decided of them

@@ -8,7 +8,7 @@
      ├─ VendorError          the vendor answered with an error inside a successful answer
      ├─ Held                 a snapshot shrank by more than its manifest allows
      └─ Unroutable           no feed of the connector takes this record
-    Transient                the shell waits and tries again, for as long as it takes
+    Transient                the shell waits and tries again, for as long as it takes; its cause is told
      └─ Denied               the other side refuses these credentials: what has others may go on first
 
 Codes are API, texts are not.  A detail names fields, never values: it reaches logs, metrics
@@ -148,17 +148,71 @@ class Unencodable(Rejected):
     stage = Stage.ENCODE
 
 
+class Cause(StrEnum):
+    """Why an outside is away; stable, documented, used as a metric label."""
+
+    UNREACHABLE = "unreachable"
+    CERTIFICATE = "certificate"
+    CREDENTIALS = "credentials"
+    TIMEOUT = "timeout"
+    TRUNCATED = "truncated"
+    BUSY = "busy"
+    FAILING = "failing"
+    UNUSABLE = "unusable"
+
+    @property
+    def meaning(self) -> str:
+        """What happened, in plain words."""
+        return _CAUSES[self][0]
+
+    @property
+    def remedy(self) -> str:
+        """What puts it right; the next turn then goes on where the last good one ended."""
+        return _CAUSES[self][1]
+
+
+_CAUSES: dict[Cause, tuple[str, str]] = {
+    Cause.UNREACHABLE: (
+        "There is no connection, or it broke before an answer began.",
+        "Check base_url, the network and the vendor's status.",
+    ),
+    Cause.CERTIFICATE: (
+        "The other side's certificate is not trusted: it has run out, is another name's, or nobody known signed it.",
+        "Ask the vendor whether it changed it; for an authority of its own, set SSL_CERT_FILE and restart intake.",
+    ),
+    Cause.CREDENTIALS: (
+        "The other side refuses our credentials: they are wrong, withdrawn or have run out.",
+        "Get new ones and write them into the secret's file; it is read at each turn.",
+    ),
+    Cause.TIMEOUT: ("No answer came in time.", "Look at the vendor's side."),
+    Cause.TRUNCATED: ("An answer ended before its end.", "Nothing of it was taken. Look at the vendor's side."),
+    Cause.BUSY: ("The vendor asks us to come later.", "Nothing to do; if it lasts, lower rate_per_second."),
+    Cause.FAILING: ("The vendor reports an error of its own (5xx).", "Look at the vendor's side."),
+    Cause.UNUSABLE: (
+        "An answer came, and is not what was asked for: a page, another status, another shape.",
+        "Compare base_url and settings with what the vendor answers; the reason says where.",
+    ),
+}
+
+
 class Transient(Exception):
     """The outside is away for now; the shell waits and repeats.
 
-    `retry_after` is the delay in seconds that the other side asked for, if it did.
+    `retry_after` is the delay in seconds that the other side asked for, if it did.  Whoever knows no better cause
+    than that an answer is of no use gives none.
     """
 
-    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
+    cause = Cause.UNUSABLE
+
+    def __init__(self, reason: str, *, cause: Cause | None = None, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+        if cause is not None:
+            self.cause = cause
 
 
 class Denied(Transient):
     """The other side refuses the credentials of one request; another's may be good."""
+
+    cause = Cause.CREDENTIALS

@@ -96,7 +96,9 @@ class Login:
     write: Callable[[str, str], bytes]
     """`(name, secret) -> line`; raises `Denied` for what the protocol cannot carry."""
     accepted: bytes
-    """How the answer begins when the other side lets us in; with any other the credentials are `Denied`."""
+    """How the answer begins when the other side lets us in."""
+    refused: bytes
+    """How it begins when the credentials are `Denied`; any other is no answer to a login."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,10 +156,15 @@ DECODERS: Mapping[str, Callable[[bytes], Any]] = {
 """Content type of a feed to its decoder."""
 
 
+def page(data: bytes) -> bool:
+    """Tell whether this is a page of HTML, whatever was asked for."""
+    return _HTML.match(data[:2048]) is not None
+
+
 def _check(data: bytes) -> None:
     if len(data) > LARGEST:
         raise TooLarge(f"more than {LARGEST} bytes")
-    if _HTML.match(data[:2048]):
+    if page(data):
         raise Undecodable("an HTML page")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from hub.model.errors import Unmappable
 
 FEWEST = 3
 """Fewer than these may be missing at once, however few there were."""
@@ -25,6 +27,12 @@ def diff(previous: Mapping[str, Any] | None, current: Mapping[str, Any]) -> Diff
         changed=tuple(sorted(key for key in current.keys() & former.keys() if current[key] != former[key])),
         removed=tuple(sorted(former.keys() - current.keys())),
     )
+
+
+def once(names: Sequence[str], field: str) -> None:
+    """Raise `Unmappable` where a name is listed twice: one entry would hide the other."""
+    if len(set(names)) < len(names):
+        raise Unmappable("listed twice", fields=(field,))
 
 
 def shrunk(known: int, missing: int, most: float) -> bool:

@@ -3,6 +3,9 @@
 The outside is a listing (`GET /`: a JSON list of names) with files under it, over HTTP or as a folder.  What was read
 is remembered by digest in the cursor, so a file that comes twice says nothing twice, one that was half read is gone on
 with, and one whose contents changed is another file.
+
+Whoever copies a file into a folder shows half of it first.  One whose last line does not end is taken for half of one,
+and read only if the next poll finds it the same.
 """
 
 from __future__ import annotations
@@ -11,14 +14,17 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from hub.model.errors import Rejected, Transient
+from hub.model.errors import Cause, Rejected, Transient
 from hub.model.intake import Answer, Checkpoint, Cursor, Emit, Get, Intake
-from hub.pipeline.decode import characters, csv
+from hub.pipeline.decode import characters, csv, page
 
 EVERY = 500
 """Rows between two checkpoints: as many come again after a crash, each under its own id."""
 REMEMBERED = 1000
 """Files whose digests are known; older ones would be read again."""
+
+GROWS = 60.0
+"""Seconds after which a file that somebody is still writing is another one."""
 
 
 class Kind(NamedTuple):
@@ -45,22 +51,40 @@ def poll(cursor: Cursor, kind_of: Callable[[str], Kind | None]) -> Intake:
     except (ValueError, TypeError, RecursionError):
         raise Transient("the listing is not a JSON list") from None
     done: dict[str, int] = dict(cursor.get("files", {}))
-    failed: list[int] = []
+    halves: list[str] = []
+    failed: list[str] = []
+    seen_as_half = frozenset(cursor.get("halves", ()))
     for name in sorted(names):
         kind = kind_of(name)
         if kind is None:
             continue
         answer: Answer = yield Get(f"/{name}")
         if not answer.ok:
-            failed.append(answer.status)
+            failed.append(f"status {answer.status}")
+            continue
+        if page(answer.body):
+            # Its rows would be set aside one by one, and say nothing; the file itself comes when the vendor is well.
+            failed.append("a page")
             continue
         digest = hashlib.sha256(answer.body).hexdigest()
         if done.get(digest, 0) < 0:
             continue
+        try:
+            ended = characters(answer.body)[0].endswith(("\n", "\r"))
+        except Rejected as error:
+            failed.append(error.detail)
+            continue
+        if not ended and digest not in done.keys() | seen_as_half:
+            halves.append(digest)
+            continue
         yield from _read(kind, answer, digest, done)
+    if halves:
+        yield Checkpoint({"files": done, "halves": halves})
+        reason = f"the last line of {len(halves)} of the files does not end"
+        raise Transient(reason, cause=Cause.TRUNCATED, retry_after=GROWS)
     if failed:
         # The others were read; this poll was not a good one.
-        raise Transient(f"status {failed[0]} for {len(failed)} of the files")
+        raise Transient(f"{failed[0]} for {len(failed)} of the files")
 
 
 def _read(kind: Kind, answer: Answer, digest: str, done: dict[str, int]) -> Intake:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from hub.model.errors import VendorError
+from hub.model.errors import Rejected, VendorError
+from hub.pipeline.decode import xml
 
 HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
 """Of a request; its `SOAPAction` comes beside them."""
+
+
+_REFUSED = re.compile(rb"<faultcode[^>]*>\s*[\w.-]+:(?:FailedAuthentication|FailedCheck|InvalidSecurityToken)\s*<")
 
 
 def envelope(inner: str) -> bytes:
@@ -31,6 +36,20 @@ def body(document: Any) -> Any:
     if isinstance(inner, dict) and "Fault" in inner:
         raise VendorError("a SOAP fault", fields=("Fault",))
     return inner
+
+
+def answers(data: bytes) -> bool:
+    """Tell whether this says something: XML that is whole, and no fault."""
+    try:
+        body(xml(data))
+    except Rejected:
+        return False
+    return True
+
+
+def refuses(data: bytes) -> bool:
+    """Tell whether this is a fault about credentials, by the codes of WS-Security."""
+    return _REFUSED.search(data) is not None
 
 
 def bare(node: Any) -> Any:

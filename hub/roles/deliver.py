@@ -22,6 +22,7 @@ from hub.delivery.words import compose
 from hub.kafka import wire
 from hub.kafka.leases import Leases
 from hub.kafka.raw import RawWriter
+from hub.model.errors import Transient
 from hub.model.notice import Urgency
 from hub.model.record import Header, Seq
 from hub.model.sink import Sink
@@ -158,8 +159,8 @@ class _Sinks:
             for thread in threads:
                 thread.halt(seconds)
 
-    def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
-        Waiting(name, seconds, f"{reason} ({failures})").emit(self._runtime.telemetry)
+    def away(self, name: str, error: Transient, seconds: float, failures: int) -> None:
+        Waiting(name, seconds, f"{error.reason} ({failures})").emit(self._runtime.telemetry)
 
     def back(self, name: str) -> None:
         Waiting(name, 0.0).emit(self._runtime.telemetry)

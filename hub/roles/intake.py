@@ -20,7 +20,7 @@ from hub.intake.poller import Poller
 from hub.kafka.leases import Leases
 from hub.kafka.raw import RawWriter
 from hub.kafka.wire import CURSOR_TOPIC
-from hub.model.errors import TooLarge
+from hub.model.errors import TooLarge, Transient
 from hub.model.intake import Emit
 from hub.process import stop_requested
 from hub.repeating import Repeating
@@ -108,14 +108,14 @@ class _Pollers:
         self._polled[product] = at
         SourcePolled(product, written, at).emit(self._runtime.telemetry)
 
-    def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
-        SourceAway(name, reason, seconds, failures).emit(self._runtime.telemetry)
+    def away(self, name: str, error: Transient, seconds: float, failures: int) -> None:
+        SourceAway(name, error.cause, error.reason, seconds, failures).emit(self._runtime.telemetry)
 
     def back(self, name: str) -> None:
         Waiting(name, 0.0).emit(self._runtime.telemetry)
 
     def broken(self, name: str, error: BaseException) -> None:
-        self._runtime.telemetry.polls.labels(name, "broken").inc()
+        self._runtime.telemetry.polls.labels(name, "broken", "").inc()
         Failed(name, error).emit(self._runtime.telemetry)
 
     def alive(self) -> tuple[bool, str]:
@@ -141,8 +141,8 @@ class _Housekeeping:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    def away(self, name: str, reason: str, seconds: float, _failures: int) -> None:
-        Waiting(name, seconds, reason).emit(self._runtime.telemetry)
+    def away(self, name: str, error: Transient, seconds: float, _failures: int) -> None:
+        Waiting(name, seconds, error.reason).emit(self._runtime.telemetry)
 
     def back(self, name: str) -> None:
         Waiting(name, 0.0).emit(self._runtime.telemetry)

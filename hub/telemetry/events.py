@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hub.model.decision import Decision, Deliver, Quarantine
-from hub.model.errors import Code
+from hub.model.errors import Cause, Code
 from hub.pipeline.drift import Change
 from hub.pipeline.parking import Report
 from hub.telemetry.telemetry import CHANNELS, STATES, Telemetry, describe
@@ -307,7 +307,7 @@ class SourcePolled:
     def emit(self, to: Telemetry) -> None:
         """Set the moment."""
         to.polled.labels(self.product).set(self.at / 1000)
-        to.polls.labels(self.product, "good").inc()
+        to.polls.labels(self.product, "good", "").inc()
         to.log.debug("source polled", product=self.product, records=self.records)
 
 
@@ -316,19 +316,22 @@ class SourceAway:
     """A source cannot be read for now."""
 
     product: str
+    cause: Cause
     reason: str
     seconds: float
     """Since it could be read."""
     failures: int
 
     def emit(self, to: Telemetry) -> None:
-        """Count it and say for how long."""
-        to.polls.labels(self.product, "away").inc()
+        """Count it by cause; say for how long, and what puts it right."""
+        to.polls.labels(self.product, "away", str(self.cause)).inc()
         to.waiting.labels(self.product).set(self.seconds)
         to.log.warning(
             "source away",
             product=self.product,
+            code=str(self.cause),
             reason=self.reason,
+            remedy=self.cause.remedy,
             seconds=round(self.seconds, 1),
             failures=self.failures,
         )

@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from hub.model.errors import Code
+from hub.model.errors import Cause, Code
 
 KEYS: Final = frozenset(
     {
@@ -61,7 +61,7 @@ class Telemetry:
         self.lag = gauge("lag_records", "Records that wait in a partition.", "topic", "partition")
         self.lag_seconds = gauge("lag_seconds", "Age of the last record done while others wait.", "topic", "partition")
         self.polled = gauge("source_last_good_poll_timestamp_seconds", "When a source was last read well.", "product")
-        self.polls = counter("source_polls", "Polls, by result.", "product", "result")
+        self.polls = counter("source_polls", "Polls, by result and cause.", "product", "result", "code")
         self.raw = counter("raw_written", "Raw records that the broker acknowledged.", "product", "feed")
         self.hooks = counter("webhook_calls", "Incoming calls, by result.", "product", "result")
         self.sign_ins = counter("sign_ins", "Sign-ins by an identity provider, by result.", "provider", "result")
@@ -139,8 +139,10 @@ class Telemetry:
         self.paused.labels(product)
         for how in ("released", "dropped", "superseded"):
             self.settled.labels(product, how)
-        for result in ("good", "away", "broken"):
-            self.polls.labels(product, result)
+        for result in ("good", "broken"):
+            self.polls.labels(product, result, "")
+        for cause in Cause:
+            self.polls.labels(product, "away", str(cause))
         for result in ("accepted", "refused", "unsigned", "away", "broken"):
             self.hooks.labels(product, result)
         self.vendor_to_read.labels(product)

@@ -579,7 +579,7 @@ def vocabulary() -> frozenset[str]:
     texts += [path.read_text("utf-8") for path in sorted(catalogue.ROOT.glob("schemas/*/*/*.avsc"))]
     for connector in catalogue.connectors().values():
         folder = catalogue.folder(connector)
-        texts += [(folder / name).read_text("utf-8") for name in ("model.py", "mapping.py", "source.py")]
+        texts += [path.read_text("utf-8") for path in folder.glob("*.py") if path.name != "simulator.py"]
     texts += get_args(ErrorType)
     texts += [name for name in vars(builtins) if name.endswith(("Error", "Exception"))]
     texts += ["JSONDecodeError", "ValidationError", str(decode.LARGEST), str(LARGEST_MEMORY)]

@@ -51,7 +51,7 @@ def test_each_linked_child_is_asked_for_by_its_folder() -> None:
     emit = source.send(Answer(200, {"x-request-id": "a"}, HTML_PAGE, AT))
     assert emit == Emit("planning", "ciril:F12.E0001", HTML_PAGE, AT, "application/xml", None, "a")
     assert isinstance(source.send(None), Post)
-    source.send(Answer(200, {}, b"x", AT + 5))
+    source.send(Answer(200, {}, b"<x/>", AT + 5))
     assert source.send(None) == Checkpoint({"first": "2026-03-03"})
 
 
@@ -63,6 +63,22 @@ def test_the_next_question_begins_a_week_back() -> None:
 def test_a_subject_that_names_no_child_is_passed_over() -> None:
     _, wish = asking("E0001", "<a>.b", "F1.E2")
     assert b"<externalChildId>E2<" in wish.content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<!DOCTYPE html><html></html>",
+        b"<a><b>",
+        b"<s:Envelope xmlns:s='x'><s:Body><s:Fault><faultcode>s:Server</faultcode></s:Fault></s:Body></s:Envelope>",
+    ],
+)
+def test_what_is_no_answer_is_seen_and_moves_no_day(body: bytes) -> None:
+    """A page, half an answer, a fault: set aside, and the same days are asked for again."""
+    source, _ = asking("F1.E1")
+    assert isinstance(source.send(Answer(200, {}, body, AT)), Emit)
+    with pytest.raises(Transient):
+        source.send(None)
 
 
 def test_a_refused_child_does_not_hold_up_the_others_and_all_refused_is_an_outage() -> None:

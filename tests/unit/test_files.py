@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,25 @@ def run(folder: Mapping[str, bytes], cursor: Mapping[str, Any], crash_after: int
             written.append(wish)
         elif isinstance(wish, Checkpoint):
             cursor = json.loads(json.dumps(wish.cursor))
+
+
+def polled(folder: Mapping[str, bytes], cursor: Mapping[str, Any]) -> tuple[list[Emit], Any]:
+    """Poll once, well or not."""
+    source = files.poll(cursor, kind_of)
+    written: list[Emit] = []
+    answer: Any = None
+    with suppress(StopIteration, Transient):
+        while True:
+            wish = source.send(answer)
+            answer = None
+            if isinstance(wish, Get):
+                body = json.dumps(list(folder)).encode() if wish.path == "/" else folder[wish.path[1:]]
+                answer = Answer(200, {}, body, 7)
+            elif isinstance(wish, Emit):
+                written.append(wish)
+            elif isinstance(wish, Checkpoint):
+                cursor = json.loads(json.dumps(wish.cursor))
+    return written, cursor
 
 
 def table(count: int) -> bytes:
@@ -126,6 +146,28 @@ def test_a_broken_file_does_not_hold_back_the_others() -> None:
     source.send(None)
     with pytest.raises(Transient, match="404 for 1 of the files"):
         source.send(None)
+
+
+def test_half_a_file_waits_for_its_end_and_a_last_line_may_stay_without_one() -> None:
+    """Whoever copies it is given time; what stays as it is was meant so, and holds back no other file."""
+    whole = table(3)
+    half, cursor = polled({"a.csv": whole[:-9], "b.csv": table(2)}, {})
+    assert len(half) == 2
+    grown, cursor = polled({"a.csv": whole, "b.csv": table(2)}, cursor)
+    assert [wish.value for wish in grown] == [wish.value for wish in run({"a.csv": whole}, {})[0]]
+    unended = table(4).removesuffix(b"\r\n")
+    assert polled({"c.csv": unended}, cursor)[0] == []
+    read, cursor = polled({"c.csv": unended}, polled({"c.csv": unended}, cursor)[1])
+    assert len(read) == 4
+    assert polled({"c.csv": unended}, cursor)[0] == []
+
+
+@pytest.mark.parametrize("body", [b"<!DOCTYPE html>\n<html></html>\n", "id;text\r\n1;a\r\n".encode("utf-16")[:-1]])
+def test_what_is_no_file_is_not_read_by_rows_and_holds_back_no_other(body: bytes) -> None:
+    """A page, and text that is not what its mark says: said at the end of the poll, and read once it is mended."""
+    written, cursor = polled({"a.csv": body, "b.csv": table(2)}, {})
+    assert len(written) == 2
+    assert len(polled({"a.csv": table(3)}, cursor)[0]) == 3
 
 
 def test_a_listing_that_is_nested_too_deeply_is_no_listing() -> None:

@@ -54,17 +54,33 @@ def test_children_are_asked_for_uses_and_families_for_accounts() -> None:
 
 def test_search_begins_a_month_before_the_last_poll_and_never_before_the_first_day() -> None:
     source, _ = asking("E0001")
-    source.send(Answer(200, {}, b"x", AT))
+    source.send(Answer(200, {}, b"<x/>", AT))
     assert source.send(None) == Checkpoint({"first": "2026-02-07"})
     source, wish = asking("E0001", cursor={"first": "2026-02-07"})
     assert b"<start_search>2026-02-07T" in wish.content
-    source.send(Answer(200, {}, b"x", int(datetime(2026, 1, 3, tzinfo=UTC).timestamp() * 1000)))
+    source.send(Answer(200, {}, b"<x/>", int(datetime(2026, 1, 3, tzinfo=UTC).timestamp() * 1000)))
     assert source.send(None) == Checkpoint({"first": "2026-01-01"})
 
 
 def test_a_name_of_another_kind_is_not_put_into_xml() -> None:
     _, wish = asking("<x/>", "E0002")
     assert b"<ProcID>E0002</ProcID>" in wish.content
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<!DOCTYPE html><html></html>",
+        b"<a><b>",
+        b"<s:Envelope xmlns:s='x'><s:Body><s:Fault><faultcode>s:Server</faultcode></s:Fault></s:Body></s:Envelope>",
+    ],
+)
+def test_what_is_no_answer_is_seen_and_moves_no_day(body: bytes) -> None:
+    """A page, half an answer, a fault: set aside, and the same days are asked for again."""
+    source, _ = asking("E0001")
+    assert isinstance(source.send(Answer(200, {}, body, AT)), Emit)
+    with pytest.raises(Transient):
+        source.send(None)
 
 
 def test_a_refused_child_does_not_hold_up_the_others_and_all_refused_is_an_outage() -> None:

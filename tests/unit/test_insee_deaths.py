@@ -79,9 +79,9 @@ def test_an_opposition_reaches_back_and_ahead(said: list[tuple[bool, int]]) -> N
     """Whatever the order and the repeats: told at most once, withdrawn if it was told, and never again after that."""
     emits: list[Emit] = []
     for opposed, number in said:
-        name, body = ("deces-1.txt", line(number).encode())
+        name, body = ("deces-1.txt", f"{line(number)}\n".encode())
         if opposed:
-            name, body = "fichier-opposition-deces-1.csv", f"{HEADER}2026-02-14;38421;{number:09}".encode()
+            name, body = "fichier-opposition-deces-1.csv", f"{HEADER}2026-02-14;38421;{number:09}\n".encode()
         emits += read({name: body})
     heard = told(emits)
     for number in (1, 2, 3):

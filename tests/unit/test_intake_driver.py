@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.intake import driver
 from hub.intake.credentials import Basic, Bearer, ClientCredentials, SignedQuery
 from hub.intake.driver import Vendor, drive
 from hub.intake.poller import Poller
 from hub.model.connector import Connector, Manifest, Stability
-from hub.model.errors import Denied, Transient
+from hub.model.errors import Cause, Denied, Transient
 from hub.model.intake import Checkpoint, Delete, Emit, Get, Intake, Post, Subjects
 from hub.repeating import Halted
 
@@ -192,6 +193,52 @@ def test_a_broken_connection_is_temporary() -> None:
 
     with pytest.raises(Transient, match=r"^RemoteProtocolError$"):
         drive(CONNECTOR, source(), vendor(answer), Ports())
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (httpx.ConnectError("refused"), Cause.UNREACHABLE),
+        (httpx.ReadTimeout("slow"), Cause.TIMEOUT),
+        (429, Cause.BUSY),
+        (503, Cause.FAILING),
+        (403, Cause.CREDENTIALS),
+    ],
+)
+def test_the_cause_is_named(error: httpx.HTTPError | int, cause: Cause) -> None:
+    """Whoever is called at night need not read the text."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if isinstance(error, int):
+            return httpx.Response(error)
+        raise error
+
+    with pytest.raises(Transient) as caught:
+        vendor(answer).ask(Get("/list"))
+    assert caught.value.cause is cause
+
+
+def test_a_token_does_not_let_an_endless_answer_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the token's own answer is read by whoever fetches it; any other is bounded."""
+    monkeypatch.setattr(driver, "LARGEST_ANSWER", 100)
+    (tmp_path / "secret").write_text("s", "utf-8")
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        for _ in range(1000):
+            read += 1
+            yield b"x" * 50
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/token":
+            return httpx.Response(200, json={"access_token": "t", "expires_in": 60})
+        return httpx.Response(200, content=endless())
+
+    client = ClientCredentials("http://vendor/token", "hub", tmp_path / "secret")
+    asked = Vendor("http://vendor/", "hub", 1e9, {"default": client}, transport=httpx.MockTransport(answer))
+    assert asked.ask(Get("/a")).status == driver.TOO_LARGE
+    assert read < 10
 
 
 def test_the_rate_limit_is_kept() -> None:

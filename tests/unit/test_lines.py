@@ -14,12 +14,12 @@ import pytest
 from hub.intake import lines
 from hub.intake.credentials import Basic, Bearer
 from hub.intake.driver import Vendor
-from hub.model.errors import Denied, Transient
+from hub.model.errors import Cause, Denied, Transient
 from hub.model.intake import Exchange, Line, Login
 from hub.testing.lines import LineServer, Talk
 
 NO_HTTP = httpx.MockTransport(lambda _: httpx.Response(500))
-LOGIN = Login(lambda name, secret: f"in {name} {secret}\r".encode(), b"ok")
+LOGIN = Login(lambda name, secret: f"in {name} {secret}\r".encode(), b"ok", b"no")
 
 
 @contextmanager
@@ -123,6 +123,17 @@ def test_the_login_opens_the_conversation_and_a_refusal_is_about_the_credentials
         secret.unlink()
         with pytest.raises(Denied, match="secret"):
             said(default=Basic("hub", secret))
+
+
+def test_what_does_not_speak_the_protocol_refuses_nobody(tmp_path: Path) -> None:
+    """A web server on that port says nothing about the credentials."""
+    (tmp_path / "secret").write_text("s3cret", "utf-8")
+    with server(tmp_path, lambda *_: b"HTTP/1.1 400 Bad Request\r") as url:
+        credentials = {"default": Basic("hub", tmp_path / "secret")}
+        vendor = Vendor(url, "hub", 1e9, credentials, transport=NO_HTTP)
+        with closing(vendor), pytest.raises(Transient, match="no answer to a login") as caught:
+            vendor.exchange(Exchange((b"a\r",), LOGIN))
+    assert caught.value.cause is Cause.UNUSABLE
 
 
 def test_connections_keep_the_rate_limit(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def run(folder: Mapping[str, bytes], cursor: Mapping[str, Any] | None = None) ->
 def test_each_row_is_a_record_of_its_canteen_whatever_the_encoding(encoding: str, separator: str) -> None:
     """Trap: encoding declared is not the real one, UTF-16, BOM (ma-cantine)."""
     rows = [f"{SIRET},Pêches {n},Le bon traiteur ,2026-03-0{n},90.11, AUTRES ,BIO,,x," for n in (1, 2)]
-    text = "\r\n".join([HEADER, *rows, "", ",,,,,,,,,"]).replace(",", separator)
+    text = "\r\n".join([HEADER, *rows, "", ",,,,,,,,,", ""]).replace(",", separator)
     written, cursor = run({"achats.csv": text.encode(encoding)})
     # A row of nothing but separators names nobody; one of nothing but white space is none.
     empty = ["ma_cantine:unknown"] if separator.strip() else []
@@ -93,7 +93,10 @@ def test_each_row_is_a_record_of_its_canteen_whatever_the_encoding(encoding: str
 
 def test_a_file_without_a_header_or_with_another_one_gives_records_that_are_set_aside() -> None:
     row = f"{SIRET},Pommes,Le bon traiteur,2026-03-01,90.11,AUTRES,BIO,FRANCE,x,non"
-    for body in (f"{row}\n{row}", f"{HEADER.replace('siret', 'canteen siret').replace('prix_ht', 'prix HT')}\n{row}"):
+    for body in (
+        f"{row}\n{row}\n",
+        f"{HEADER.replace('siret', 'canteen siret').replace('prix_ht', 'prix HT')}\n{row}\n",
+    ):
         (wish,) = run({"achats.csv": body.encode()})[0]
         assert wish.key == "ma_cantine:unknown"
         lane = Lane("ma_cantine")

@@ -39,7 +39,7 @@ def test_a_wait_is_told_as_long_as_it_lasts_and_its_end_is_told(monkeypatch: pyt
     outcomes = iter([None, Transient("x"), Transient("x"), Transient("x"), None, None])
 
     class Turns:
-        def away(self, name: str, reason: str, seconds: float, failures: int) -> None:
+        def away(self, name: str, error: Transient, seconds: float, failures: int) -> None:
             told.append(seconds)
 
         def back(self, name: str) -> None:

@@ -17,6 +17,7 @@ from faust.types import TP
 from hub import catalogue
 from hub.config import Settings
 from hub.kafka.worker import Worker
+from hub.model.errors import Cause
 from hub.roles.deliver import _Sinks
 from hub.roles.worker import Watching
 from hub.store import Store
@@ -103,7 +104,7 @@ def test_a_source_that_is_never_read_well_is_silent_since_it_was_taken(telemetry
     name = "hub_source_last_good_poll_timestamp_seconds"
     assert value(telemetry, name, product="chrono") is None
     SourceTaken("chrono", 5_000).emit(telemetry)
-    SourceAway("chrono", "status 401", 3.0, 1).emit(telemetry)
+    SourceAway("chrono", Cause.CREDENTIALS, "status 401", 3.0, 1).emit(telemetry)
     assert value(telemetry, name, product="chrono") == 5
     SourcePolled("chrono", 1, 9_000).emit(telemetry)
     assert value(telemetry, name, product="chrono") == 9

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from connectors.sources.citizen_portal.publik.evidence import compare, proven
-from connectors.sources.citizen_portal.publik.model import Decision, Household, Message
+from connectors.sources.citizen_portal.publik.model import Decided, Decision, Household, Link, Message
 from hub.model.connector import Context
 from hub.model.errors import Unmappable
 from hub.model.event import Fact, Payload
@@ -32,13 +32,7 @@ def request(message: Message, _context: Context) -> Iterable[Fact]:
     entity = message.citizen
     if message.link is not None:
         entity = _linkable(message.link.subject, "link.subject")
-        link: Mapping[str, Any] = {
-            "citizen": message.citizen,
-            "subject": entity,
-            "role": ROLES[message.link.role],
-            "scope": tuple(dict.fromkeys(message.link.scope)),
-            "until": message.link.until,
-        }
+        link = _linked(message.citizen, message.link)
         payload = LinkRequested(**link)
         if message.link.evidence is not None:
             evidence = compare(message.link.evidence.account, message.link.evidence.record)
@@ -75,13 +69,7 @@ def decision(told: Decision, _context: Context) -> Iterable[Fact]:
     )
     yield Fact(decided, subject, told.at, told.proposal, identity=(told.id,))
     if told.accepted:
-        requested = LinkRequested(
-            citizen=told.citizen,
-            subject=link.subject,
-            role=ROLES[link.role],
-            scope=tuple(dict.fromkeys(link.scope)),
-            until=link.until,
-        )
+        requested = LinkRequested(**_linked(told.citizen, link))
         yield Fact(requested, subject, told.at, link.subject, identity=(told.id,))
 
 
@@ -95,6 +83,11 @@ def household(told: Household, _context: Context) -> Iterable[Fact]:
     elif told.undo is not None:
         payload = UndoRequested(citizen=told.citizen, command=told.undo.command, clerk=told.clerk)
         yield Fact(payload, f"publik:{told.citizen}", told.at, told.undo.command, identity=(told.id,))
+
+
+def _linked(citizen: str, link: Link | Decided) -> dict[str, Any]:
+    scope = tuple(dict.fromkeys(link.scope))
+    return {"citizen": citizen, "subject": link.subject, "role": ROLES[link.role], "scope": scope, "until": link.until}
 
 
 def _linkable(subject: str, field: str) -> str:

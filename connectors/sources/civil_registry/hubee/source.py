@@ -18,7 +18,7 @@ import json
 from collections.abc import Generator, Mapping
 from typing import Any, TypeGuard
 
-from hub.model.errors import Transient
+from hub.model.errors import Cause, Transient
 from hub.model.intake import Answer, Cursor, Delete, Emit, Get, Intake, Keep, Patch, Post, Wish
 
 AT_ONCE = 25
@@ -45,15 +45,15 @@ class _Stuck(Transient):
 
 def poll(_cursor: Cursor, settings: Mapping[str, str]) -> Intake:
     """Read each procedure's queue once; say at the end which could not be read to its end."""
-    troubles: list[str] = []
+    troubles: list[tuple[str, Cause]] = []
     for procedure in filter(None, (name.strip() for name in settings["procedures"].split(","))):
         try:
             yield from _Queue(procedure, settings).read()
         except Transient as error:
             # Refused credentials, a page, a case that is stuck: the other queues have their own.
-            troubles.append(f"{procedure}: {error.reason}")
+            troubles.append((f"{procedure}: {error.reason}", error.cause))
     if troubles:
-        raise Transient("; ".join(troubles))
+        raise Transient("; ".join(reason for reason, _ in troubles), cause=troubles[0][1])
 
 
 def dress(name: str, data: bytes) -> bytes:

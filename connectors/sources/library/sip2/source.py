@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from connectors.sources.library.sip2.protocol import END, STATUS, read, written
-from hub.model.errors import Denied, Invalid, Transient
+from hub.model.errors import Cause, Denied, Invalid, Transient
 from hub.model.intake import Cursor, Emit, Exchange, Intake, Line, Login, Subjects
 
 PATRON = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -51,13 +51,13 @@ def poll(cursor: Cursor, settings: Mapping[str, str]) -> Intake:  # noqa: ARG001
             answer=hashlib.sha256(value).hexdigest(),
         )
     if silent:
-        raise Transient(f"hung up at {silent} of {len(known)} patrons")
+        raise Transient(f"hung up at {silent} of {len(known)} patrons", cause=Cause.TRUNCATED)
 
 
 def _clock(greeting: tuple[Line, ...]) -> str:
     """Return the library's date and time; without a clock of its own, the hub dates its questions by them."""
     if not greeting:
-        raise Transient("hung up when asked for its status")
+        raise Transient("hung up when asked for its status", cause=Cause.TRUNCATED)
     try:
         status = read(greeting[0].text.strip(b"\r\n"))
     except Invalid as error:
@@ -79,4 +79,4 @@ def _login(location: str, delimiter: str) -> Login:
         except UnicodeEncodeError:
             raise Denied("the name, the password or the location has characters that IBM850 lacks") from None
 
-    return Login(write, b"941")
+    return Login(write, b"941", b"940")

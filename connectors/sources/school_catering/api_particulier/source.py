@@ -33,7 +33,8 @@ def poll(cursor: Cursor, settings: Mapping[str, str]) -> Intake:
         )
         if 300 <= answer.status < 400:
             raise Transient(f"status {answer.status}: sent elsewhere, to a login page perhaps")
-        # A 404 goes on too: it is final, it is set aside, and others are asked.
+        # A 404 goes on too: it is final, it is set aside, and others are asked.  So does what is no answer, a page or
+        # half of one; but then nothing is known, and thirty days would be long.
         yield Emit(
             feed=name,
             key=f"api_particulier:{subject}",
@@ -42,6 +43,10 @@ def poll(cursor: Cursor, settings: Mapping[str, str]) -> Intake:
             content_type="application/json",
             answer=answer.id,
         )
+        try:
+            answer.json()
+        except ValueError:
+            raise Transient(f"{name}: status {answer.status}, and not JSON") from None
         asked[subject] = _day(register).isoformat()
         yield Checkpoint({"asked": asked})
 

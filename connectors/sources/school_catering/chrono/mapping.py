@@ -14,31 +14,20 @@ became of it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.sources.school_catering.chrono import model
+from connectors.sources.school_catering.chrono.meal import event_of, facts_of, listed_as
 from hub.model.connector import Context, Mapped
 from hub.model.errors import Unmappable
 from hub.model.event import Fact
 from hub.pipeline.diff import diff
-from schemas.models.school_catering import AbsenceRecorded, Activity, MealBooked, MealCancelled, MealEaten
 
 State = Mapping[str, Any]
-Told = type[MealCancelled] | type[MealEaten] | type[AbsenceRecorded]
 
-STATUS: Mapping[str, Told] = {"cancelled": MealCancelled, "eaten": MealEaten, "absent": AbsenceRecorded}
-"""What became of a booking; `booked` is the fourth, and says nothing more."""
 CALLED = {"cancel": "cancelled", "presence": "eaten", "absence": "absent"}
-ACTIVITIES = {
-    "cantine": Activity.LUNCH,
-    "dejeuner": Activity.LUNCH,
-    "matin": Activity.MORNING_CARE,
-    "soir": Activity.EVENING_CARE,
-}
-"""Words of the slug of an event."""
 
 FORGET = int(timedelta(days=90) / timedelta(milliseconds=1))
 """What is gone is remembered as long as raw records may repeat it, and events may be read."""
@@ -55,7 +44,7 @@ def bookings(previous: State | None, answer: model.Bookings, context: Context) -
     listed = {str(item.id): item for item in answer.data}
     if len(listed) < len(answer.data):
         raise Unmappable("a booking is listed twice", fields=("data.*.id",))
-    current = {name: _listed(item) for name, item in listed.items()}
+    current = {name: listed_as(item) for name, item in listed.items()}
     known = state["bookings"]
     here = {name: _plain(entry) for name, entry in known.items() if "gone" not in entry}
     change = diff(here, current)
@@ -64,13 +53,13 @@ def bookings(previous: State | None, answer: model.Bookings, context: Context) -
         if name not in known and current[name]["status"] == "cancelled":
             continue  # over before anybody was told of it
         moment = listed[name].cancellation_datetime or context.read_at
-        facts += _facts(name, known.get(name), current[name], moment, context.key)
+        facts += facts_of(name, known.get(name), current[name], moment, context.key)
     after = {name: {**_callback_of(known.get(name)), **entry} for name, entry in current.items()}
     for name in sorted(known.keys() - current.keys(), key=int):
         entry = {"gone": read_at, **known[name]}
         if entry["status"] == "booked":
             entry = {**entry, "status": "cancelled"}
-            facts += _facts(name, known[name], _plain(entry), context.read_at, context.key)
+            facts += facts_of(name, known[name], _plain(entry), context.read_at, context.key)
         if entry["gone"] > read_at - FORGET:
             after[name] = entry
     return {**state, "last_poll": read_at, "bookings": after}, facts
@@ -88,7 +77,7 @@ def callback(previous: State | None, call: model.Callback, context: Context) -> 
     now = {
         "status": CALLED[call.event],
         "waiting": call.booking.in_waiting_list,
-        **_event(call.booking.event),
+        **event_of(call.booking.event),
     }
     after = {**state["bookings"], name: {**now, "at": at}}
     if not state["last_poll"]:
@@ -96,44 +85,7 @@ def callback(previous: State | None, call: model.Callback, context: Context) -> 
         oldest = (context.read_at.astimezone(context.zone).date() - timedelta(milliseconds=FORGET)).isoformat()
         after = {name: entry for name, entry in after.items() if entry["meal_date"] >= oldest}
     following = {**state, "last_callback": max(read_at, state["last_callback"]), "bookings": after}
-    return following, list(_facts(name, known, now, call.at, context.key))
-
-
-def _facts(name: str, known: State | None, now: State, moment: datetime, subject: str) -> Iterator[Fact]:
-    """Say what must be said so that the last event of the booking is the vendor's last word."""
-    status = now["status"]
-    if known is None or (known["status"] == "cancelled" != status):
-        booked, became = True, status in STATUS
-    elif known["status"] == "cancelled":
-        return
-    else:
-        moved = any(known[part] != now[part] for part in ("waiting", "meal_date"))
-        booked = moved or (status == "booked" != known["status"])
-        became = status in STATUS and (booked or status != known["status"])
-    meal = {
-        "booking_id": name,
-        "meal_date": date.fromisoformat(now["meal_date"]),
-        "activity": Activity(now["activity"]),
-        "label": now["label"],
-    }
-    if booked:
-        yield Fact(MealBooked(**meal, waiting_list=now["waiting"]), subject, moment, name)
-    if became:
-        yield Fact(STATUS[status](**meal), subject, moment, name)
-
-
-def _listed(item: model.Booking) -> dict[str, Any]:
-    status = {True: "eaten", False: "absent", None: "booked"}[item.user_was_present]
-    if item.cancellation_datetime is not None:
-        status = "cancelled"
-    return {"status": status, "waiting": item.in_waiting_list, **_event(item.event)}
-
-
-def _event(event: model.Event) -> dict[str, Any]:
-    words = re.split(r"[^a-z]+", event.slug.lower())
-    activity = next((ACTIVITIES[word] for word in words if word in ACTIVITIES), Activity.UNKNOWN)
-    # The vendor's naive time is Grenoble's: its date is the business day, whatever the clock does that night.
-    return {"meal_date": event.datetime.date().isoformat(), "activity": str(activity), "label": event.label}
+    return following, list(facts_of(name, known, now, call.at, context.key))
 
 
 def _remembered(previous: State | None) -> dict[str, Any]:

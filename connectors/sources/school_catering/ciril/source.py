@@ -35,7 +35,8 @@ def poll(cursor: Cursor, settings: Mapping[str, str]) -> Intake:
         read_at = read_at or answer.started_at
         if not answer.ok:
             continue  # nothing was said about this child; the others are asked all the same
-        answered = True
+        # A page, a fault or half an answer goes on, to be seen; it does not say that all is known up to today.
+        answered = answered or soap.answers(answer.body)
         yield Emit(
             feed="planning",
             key=f"ciril:{subject}",

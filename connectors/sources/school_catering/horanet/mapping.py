@@ -6,18 +6,17 @@ Memory of a family: `read_at`, `accounts` by id (value), `bills` by id (value, d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from connectors.sources.school_catering.horanet import model
 from hub.model.connector import Context, Mapped
-from hub.model.errors import Unmappable
 from hub.model.event import Fact
+from hub.pipeline.diff import once
 from schemas.models.school_catering import AccountBalanceChanged, Activity, BillIssued, BillPaid, MealEaten
 
 State = Mapping[str, Any]
-
 ACTIVITIES = {
     "Meal": Activity.LUNCH,
     "MorningNursery": Activity.MORNING_CARE,
@@ -50,8 +49,8 @@ def accounts(previous: State | None, answer: model.Accounts, context: Context) -
         return previous, "stale"
     known: State = {"accounts": {}, "bills": {}, **(previous or {})}
     listed, bills = answer.family.accounts.account, answer.family.bills.bill
-    _once("family.accounts.account.*.account-id", [account.id for account in listed])
-    _once("family.bills.bill.*.bill-id", [bill.id for bill in bills])
+    once([account.id for account in listed], "family.accounts.account.*.account-id")
+    once([bill.id for bill in bills], "family.bills.bill.*.bill-id")
     facts = [_balance(account, context) for account in listed if known["accounts"].get(account.id) != account.value]
     for bill in bills:
         facts += _billed(bill, known["bills"].get(bill.id), context)
@@ -100,11 +99,6 @@ def _billed(bill: model.Bill, known: State | None, context: Context) -> Iterator
 
 def _kept(bill: model.Bill) -> State:
     return {"value": bill.value, "due": bill.due.isoformat() if bill.due else None, "paid": bill.paid}
-
-
-def _once(field: str, ids: Sequence[str]) -> None:
-    if len(set(ids)) < len(ids):
-        raise Unmappable("listed twice", fields=(field,))
 
 
 def _at_most(day: date | None, context: Context) -> datetime:

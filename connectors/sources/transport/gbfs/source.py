@@ -47,8 +47,8 @@ def poll(cursor: Cursor, settings: Mapping[str, str]) -> Intake:
             content_type="application/json",
             answer=answer.id,
         )
-        if feed == "information":
-            until = answer.started_at + 1000 * _ttl(answer)
+        if feed == "information" and (ttl := _ttl(answer)):
+            until = answer.started_at + 1000 * ttl
             yield Checkpoint({"information": {"address": address, "asked": answer.started_at, "until": until}})
     if troubles:
         raise Transient("; ".join(troubles))

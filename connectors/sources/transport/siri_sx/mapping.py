@@ -10,12 +10,12 @@ Memory, shared by both feeds:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from connectors.sources.transport.siri_sx import model
+from connectors.sources.transport.siri_sx.situation import brief, full, milliseconds, told_of
 from hub.model.connector import Context, Mapped
 from hub.model.event import Fact
 from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
@@ -23,13 +23,11 @@ from schemas.models.transport import DisruptionEnded, DisruptionPublished, Disru
 State = Mapping[str, Any]
 
 DAY = int(timedelta(days=1) / timedelta(milliseconds=1))
-TITLE, DESCRIPTION = 500, 8000
-"""Characters that an event takes."""
 
 
 def situations(previous: State | None, delivery: model.Delivery, context: Context) -> tuple[State, Mapped]:
     """Take each message as it comes, against what is known of its situation."""
-    read_at = _ms(context.read_at)
+    read_at = milliseconds(context.read_at)
     state = previous or {"read_at": 0, "open": {}, "closed": {}}
     if read_at < state["read_at"]:
         return state, "stale"
@@ -47,19 +45,19 @@ def situations(previous: State | None, delivery: model.Delivery, context: Contex
             if ended is None:
                 unknown = unknown or code not in closed
                 continue
-            facts.append(_fact(DisruptionEnded(**_brief(ended, known.pop(ended))), ended, context))
+            facts.append(_fact(DisruptionEnded(**brief(ended, known.pop(ended))), ended, context))
             closed[ended] = closed[code] = {"version": message.version, "at": read_at, "end": end}
         elif not message.draft and not (code in closed and message.version <= closed[code]["version"]):
             closed.pop(code, None)
-            now = _told(message, context.zone)
+            now = told_of(message, context.zone)
             if code not in known:
-                facts.append(_fact(DisruptionPublished(**_full(code, now)), code, context))
+                facts.append(_fact(DisruptionPublished(**full(code, now)), code, context))
             elif known[code] != now:
-                facts.append(_fact(DisruptionUpdated(**_full(code, now)), code, context))
+                facts.append(_fact(DisruptionUpdated(**full(code, now)), code, context))
             known[code] = now
     named = {_code(message.number) for message in delivery.situations}
     past = [code for code, one in known.items() if code not in named and (one["ends_at"] or read_at) < read_at - DAY]
-    facts += [_fact(DisruptionEnded(**_brief(code, known.pop(code))), code, context) for code in past]
+    facts += [_fact(DisruptionEnded(**brief(code, known.pop(code))), code, context) for code in past]
     after = {"read_at": read_at, "open": known, "closed": closed}
     if not delivery.situations and not facts:
         return after, "no_situation"
@@ -94,51 +92,9 @@ def _numbered(facts: list[Fact]) -> list[Fact]:
     return found
 
 
-def _told(message: model.Situation, zone: ZoneInfo) -> dict[str, Any]:
-    starts = [_ms(at if at.tzinfo else at.replace(tzinfo=zone)) for at in message.starts if at]
-    # Of the two hours that autumn repeats, the later: nothing must look over too early.
-    ends = [_ms(at if at.tzinfo else at.replace(tzinfo=zone, fold=1)) for at in message.ends if at]
-    return {
-        "kind": message.kind,
-        "lines": message.lines,
-        "starts_at": min(starts, default=None),
-        "ends_at": max(ends) if ends and len(ends) == len(message.ends) else None,
-        "title": _cut(message.title, TITLE),
-        "description": _cut(message.description, DESCRIPTION),
-        "url": message.url,
-        "participant": message.participant,
-    }
-
-
 def _fact(payload: DisruptionPublished | DisruptionUpdated | DisruptionEnded, code: str, context: Context) -> Fact:
     return Fact(payload, f"siri_sx:{code}", context.read_at, code)
 
 
-def _full(code: str, entry: State) -> dict[str, Any]:
-    return {
-        **{name: value for name, value in entry.items() if name != "participant"},
-        "disruption_id": code,
-        "lines": tuple(entry["lines"]),
-        "starts_at": _instant(entry["starts_at"]),
-        "ends_at": _instant(entry["ends_at"]),
-    }
-
-
-def _brief(code: str, entry: State) -> dict[str, Any]:
-    return {"disruption_id": code, "lines": tuple(entry["lines"]), "title": entry["title"]}
-
-
 def _code(number: str) -> str:
     return number if len(number) <= 80 else sha256(number.encode()).hexdigest()
-
-
-def _instant(moment: int | None) -> datetime | None:
-    return None if moment is None else datetime.fromtimestamp(moment / 1000, UTC)
-
-
-def _ms(moment: datetime) -> int:
-    return int(moment.astimezone(UTC).timestamp() * 1000)
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
