@@ -497,7 +497,7 @@ class DatasetRefused:
     def emit(self, to: Telemetry) -> None:
         """Raise the gauge and say why."""
         to.dataset_refused.labels(self.dataset).set(1)
-        to.log.error("dataset refused", dataset=self.dataset, problem=self.problem)
+        to.log.error("dataset refused", dataset=self.dataset, reason=self.problem)
 
 
 @dataclass(frozen=True, slots=True)

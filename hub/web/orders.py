@@ -11,6 +11,7 @@ from typing import Any
 
 from hub.model.connector import Connector
 from hub.model.intake import Call, Emit
+from hub.web.problems import Problem
 
 SHOWN_SECONDS, LOOK_SECONDS = 3.0, 0.1
 """How long an order may take to the database before the page is shown without it, and how often is looked."""
@@ -23,23 +24,31 @@ class Orders:
         self, connectors: Mapping[str, Connector], event: str, publish: Callable[[str, Emit], Awaitable[str]]
     ) -> None:
         """`event` is one of the feed that takes the orders; the portal's connector says which feed that is."""
-        self._connector, self._feed = next(
+        self._event = event
+        self._takers = [
             (connector, name)
             for connector in connectors.values()
             for name, feed in connector.feeds.items()
             if event in feed.manifest.emits
-        )
+        ]
         self._publish = publish
 
     async def give(self, told: Mapping[str, Any], now: datetime, done: Callable[[], bool]) -> None:
-        """Write an order, and wait a moment until `done`, which asks the database."""
+        """Write an order, and wait a moment until `done`, which asks the database.
+
+        Raise `Problem` where the city has no connector that takes it.
+        """
+        if not self._takers:
+            remedy = f"Enable a connector that emits {self._event}, such as `publik`."
+            raise Problem(501, "no_portal", "Nobody here takes this order", remedy)
+        connector, feed = self._takers[0]
         moment = int(now.timestamp() * 1000)
-        call = Call(feed=self._feed, body=json.dumps(told).encode(), headers={}, received_at=moment)
-        wish = self._connector.receive(call)  # type: ignore[misc] # the portal's takes calls
+        call = Call(feed=feed, body=json.dumps(told).encode(), headers={}, received_at=moment)
+        wish = connector.receive(call)  # type: ignore[misc] # the portal's takes calls
         if not isinstance(wish, Emit):
             raise RuntimeError("the desk's own order is refused")
         # Nobody outside answered with it.
-        await self._publish(self._connector.product, replace(wish, answer=None))
+        await self._publish(connector.product, replace(wish, answer=None))
         for _ in range(int(SHOWN_SECONDS / LOOK_SECONDS)):
             if await asyncio.to_thread(done):
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from hub.catalogue import ROOT
 from hub.cli.schemas import findings
+from hub.telemetry.telemetry import KEYS
 
 
 def test_imports_point_down(tmp_path: Path) -> None:
@@ -65,3 +67,20 @@ def test_the_locks_hold_what_the_package_asks_for() -> None:
     run, dev = pins("run.txt"), pins("dev.txt")
     assert run.items() <= dev.items()
     assert {wish.partition("[")[0] for wish in asked} <= run.keys()
+
+
+def test_log_lines_say_only_what_they_may() -> None:
+    """A key that is not on the list is taken out of the line: whoever writes one would never see it."""
+    said = {
+        (path.name, keyword.arg)
+        for path in (ROOT / "hub").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("debug", "info", "warning", "error")
+        and ast.unparse(call.func.value).endswith(("log", "logger"))
+        for keyword in call.keywords
+        if keyword.arg is not None
+    }
+    assert len(said) > 20
+    assert {(name, key) for name, key in said if key not in KEYS | {"exc_info"}} == set()

@@ -219,3 +219,16 @@ def test_the_last_order_can_always_be_undone_and_done_again(tmp_path_factory: An
     store.project([*log, undo, redo], CityPolicy(Notifications()), NOW)
     assert stands() == after
     store.close()
+
+
+def test_a_city_without_a_portal_says_so_to_its_clerk(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages are served, and an order that no connector takes names what is missing."""
+    chosen = {"chrono": catalogue.connectors()["chrono"]}
+    monkeypatch.setattr(catalogue, "connectors", lambda: chosen)
+    clerk = town.again()
+    clerk.auth = clerk_of(town).auth
+    seal = seal_of(clerk.get("/foyers", params={"citizen": ANNE}).text)
+    answer = clerk.post("/foyers", data={"citizen": ANNE, "seal": seal, "to": MARC, "everything": "true"})
+    assert (answer.status_code, answer.json()["code"]) == (501, "no_portal")
+    assert "publik" in answer.json()["detail"]
+    assert town.written == []
