@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import psycopg
 import pytest
+from databases import store_in
 from hypothesis import settings
 
 from hub.store import Store
@@ -66,15 +66,7 @@ def plain_url(url: str) -> str:
 @pytest.fixture(scope="session")
 def fresh_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
     """Return what makes a file of its own, with the hub's tables, and gives its URL."""
-    model = tmp_path_factory.mktemp("sqlite") / "model.sqlite"
-    store = Store(f"sqlite:///{model}")
-    store.migrate()
-    store.close()
-
-    def make() -> str:
-        return f"sqlite:///{shutil.copy(model, model.parent / f'{uuid4().hex}.sqlite')}"
-
-    return make
+    return lambda: store_in(tmp_path_factory.mktemp("sqlite")).url
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from databases import store_in
 from fastapi.testclient import TestClient
 
 from hub import catalogue
@@ -17,7 +18,6 @@ from hub.model.event import StoredEvent
 from hub.model.intake import Emit
 from hub.model.record import Seq
 from hub.roles.policy import CityPolicy
-from hub.store import Store
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import (
@@ -44,8 +44,7 @@ class Town:
 
     def __init__(self, folder: Path, public_url: str = "http://127.0.0.1:8080", **more: Any) -> None:
         self.folder = folder
-        self.store = Store(f"sqlite:///{folder}/hub.sqlite")
-        self.store.migrate()
+        self.store = store_in(folder)
         (folder / "hook").write_bytes(SECRET + b"\n")
         (folder / "tokens.toml").write_text(
             f'[portal]\nsha256 = "{hash_of("good")}"\nscopes = ["account:read"]\n'
