@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from uuid import uuid4
@@ -15,7 +16,11 @@ from hub.store import Store
 from hub.testing.cluster import Kafka
 from hub.testing.postgres import Postgres
 
-# `dev` keeps the fast tests fast; CI looks harder.
+# What tests import stays: to look through all of it for what can be forgotten is a tenth of their time.
+gc.set_threshold(700, 10, 1000)
+
+# `fast` is what `make fast` asks for; CI looks harder than `make test`.
+settings.register_profile("fast", max_examples=5, deadline=None)
 settings.register_profile("dev", max_examples=20, deadline=None)
 settings.register_profile("ci", max_examples=60, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
