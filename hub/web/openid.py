@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -126,6 +128,7 @@ class OpenId:
             redirect_uri=self._redirect,
             code_challenge_method="S256",
             timeout=TIMEOUT,
+            verify=_trust(),
         )
 
     def _discovered(self) -> tuple[dict[str, Any], jwk.KeySet]:
@@ -133,7 +136,7 @@ class OpenId:
         with self._lock:
             if self._known is None or time.monotonic() - self._known[0] > AGE_SECONDS:
                 try:
-                    with httpx2.Client(timeout=TIMEOUT) as client:
+                    with httpx2.Client(timeout=TIMEOUT, verify=_trust()) as client:
                         metadata = (
                             client.get(f"{self.provider.issuer.rstrip('/')}/.well-known/openid-configuration")
                             .raise_for_status()
@@ -146,6 +149,12 @@ class OpenId:
                 except (httpx2.HTTPError, ValueError, KeyError, TypeError, JoseError) as error:
                     raise Transient(f"{self.name}: {type(error).__name__}") from None
             return self._known[1], self._known[2]
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Read whom the machine trusts, once: it takes longer than all else of a sign-in."""
+    return httpx2.create_ssl_context()
 
 
 def _secret(name: str, path: Path) -> str:
