@@ -13,6 +13,7 @@ from databases import store_in
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strength import examples
 from web_town import ANNE, NOW, Town, seal_of
 
 from hub import catalogue
@@ -191,7 +192,7 @@ ORDERS = st.one_of(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(orders=st.lists(ORDERS, min_size=1, max_size=6))
 def test_the_last_order_can_always_be_undone_and_done_again(tmp_path_factory: Any, orders: list[Any]) -> None:
     """Undo gives what stood before it, undoing the undo what stood after; a redelivery changes nothing."""

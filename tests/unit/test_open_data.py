@@ -17,6 +17,7 @@ from databases import store_in
 from google.transit import gtfs_realtime_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from hub import catalogue
 from hub.config import Notifications, OpenData, Threshold
@@ -398,7 +399,7 @@ def test_every_schema_is_understood(name: str) -> None:
     assert {misfit.field for misfit in check(dataset.schema, dataset.columns, [blank])} >= set(required)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     st.sampled_from(["2026-03-08", "2026-02-31", "", "x"]),
     st.sampled_from(["transport", "", "2"]),
