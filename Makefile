@@ -11,6 +11,8 @@ INPUTS ?= 1000000
 BENCH = .hub/bench/bin/python
 CERTIFICATE = env PYTHONPATH=tests $(BIN)/python -m certificate
 SEED ?=
+# Where it is set, as in many containers, each worker of each run would compile every test anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Linux: what a recipe starts ends with make, even when make is killed. Elsewhere: nothing.
 SETPRIV := $(shell setpriv --version > /dev/null 2>&1 && echo "setpriv --pdeathsig")
 WITH_MAKE := $(if $(SETPRIV),$(SETPRIV) KILL)
@@ -45,9 +47,10 @@ test: venv kafka ## Run every test, on real Kafka too; the pure packages' covera
 	  [ $$code -eq 0 ] || exit $$code; \
 	  $(BIN)/coverage report > .hub/covered.txt 2>&1 || { cat .hub/covered.txt; exit 1; }
 
-fast: venv ## Lint and the tests that need no Kafka
+fast: venv ## Ruff and the quick tests: without Kafka, with fewer examples, and without those marked slow
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
-	@exec $(WITH_MAKE) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not postgres and not browser" tests/unit tests/conformance tests/laws tests/architecture
+	@exec $(WITH_MAKE) $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not postgres and not browser and not slow" --hypothesis-profile fast \
+	  tests/unit tests/conformance tests/laws tests/architecture
 
 fuzz: venv ## Try garbled input on every connector; INPUTS=n and SEED=n say how much and which
 	@exec $(WITH_MAKE) $(BIN)/python -m hub.testing.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))

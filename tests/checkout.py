@@ -18,7 +18,7 @@ def copy(to: Path) -> Path:
     """Copy it into a new folder, and return that."""
     for name in ("hub", "streams", "connectors", "schemas", "deploy", "tests/conformance"):
         shutil.copytree(ROOT / name, to / name, ignore=_ELSEWHERE)
-    for name in ("pyproject.toml", "ruff-pure.toml", "README.md", "tests/conftest.py"):
+    for name in ("pyproject.toml", "ruff-pure.toml", "README.md", "tests/conftest.py", "tests/databases.py"):
         shutil.copy(ROOT / name, to / name)
     return to
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import psycopg
 import pytest
+from databases import store_in
 from hypothesis import settings
 
 from hub.store import Store
 from hub.testing.cluster import Kafka
 from hub.testing.postgres import Postgres
 
-# `dev` keeps the fast tests fast; CI looks harder.
+# What tests import stays: to look through all of it for what can be forgotten is a tenth of their time.
+gc.set_threshold(700, 10, 1000)
+
+# `fast` is what `make fast` asks for; CI looks harder than `make test`.
+settings.register_profile("fast", max_examples=5, deadline=None)
 settings.register_profile("dev", max_examples=20, deadline=None)
 settings.register_profile("ci", max_examples=60, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
@@ -66,15 +71,7 @@ def plain_url(url: str) -> str:
 @pytest.fixture(scope="session")
 def fresh_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
     """Return what makes a file of its own, with the hub's tables, and gives its URL."""
-    model = tmp_path_factory.mktemp("sqlite") / "model.sqlite"
-    store = Store(f"sqlite:///{model}")
-    store.migrate()
-    store.close()
-
-    def make() -> str:
-        return f"sqlite:///{shutil.copy(model, model.parent / f'{uuid4().hex}.sqlite')}"
-
-    return make
+    return lambda: store_in(tmp_path_factory.mktemp("sqlite")).url
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -152,6 +154,7 @@ class OpenId:
             redirect_uri=self._redirect,
             code_challenge_method="S256",
             timeout=TIMEOUT,
+            verify=_trust(),
         )
 
     def _discovered(self) -> tuple[dict[str, Any], jwk.KeySet]:
@@ -159,7 +162,7 @@ class OpenId:
         with self._lock:
             if self._known is None or time.monotonic() - self._known[0] > AGE_SECONDS:
                 try:
-                    with httpx2.Client(timeout=TIMEOUT) as client:
+                    with httpx2.Client(timeout=TIMEOUT, verify=_trust()) as client:
                         metadata = (
                             client.get(f"{self.provider.issuer.rstrip('/')}/.well-known/openid-configuration")
                             .raise_for_status()
@@ -177,6 +180,12 @@ class OpenId:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Read whom the machine trusts, once: it takes longer than all else of a sign-in."""
+    return httpx2.create_ssl_context()
 
 
 def _secret(name: str, path: Path) -> str:

@@ -73,7 +73,8 @@ def test_a_crash_after_any_step_changes_no_fact(
         size = data.draw(st.integers(1, len(log)))
         batch = records(log)[committed : committed + size]
         decided = decide(batch, partition, made, Plain())
-        step = data.draw(st.sampled_from(["outputs", "states", "commit", "commit", "commit"]))
+        # The one that ends first: what is drawn when nothing is chosen must not be a kill for ever.
+        step = data.draw(st.sampled_from(["commit", "commit", "commit", "outputs", "states"]))
         written += events(decided.decisions)
         for decision in decided.decisions:
             if isinstance(decision, Quarantine):

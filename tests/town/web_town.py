@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from databases import store_in
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -19,7 +20,6 @@ from hub.model.event import StoredEvent
 from hub.model.intake import Emit
 from hub.model.record import Seq
 from hub.roles.policy import CityPolicy
-from hub.store import Store
 from hub.store.disclosures import Disclosure, Disclosures
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
@@ -47,8 +47,7 @@ class Town:
 
     def __init__(self, folder: Path, public_url: str = "http://127.0.0.1:8080", **more: Any) -> None:
         self.folder = folder
-        self.store = Store(f"sqlite:///{folder}/hub.sqlite")
-        self.store.migrate()
+        self.store = store_in(folder)
         (folder / "hook").write_bytes(SECRET + b"\n")
         (folder / "tokens.toml").write_text(
             f'[portal]\nsha256 = "{hash_of("good")}"\nscopes = ["account:read"]\n'

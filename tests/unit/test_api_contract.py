@@ -11,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import CHECKS
+from strength import examples
 from web_town import ANNE, Town, live
 
 from hub.store.disclosures import Disclosures
@@ -36,7 +37,7 @@ def test_no_question_gets_an_answer_that_is_not_described(town: Town, path: str)
     (operation,) = (found.ok() for found in schema.get_all_operations() if found.ok().path == path)
 
     @settings(
-        max_examples=25,
+        max_examples=examples(25),
         deadline=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),

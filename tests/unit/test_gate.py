@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from hub import catalogue
 from streams.open_data.dataset import BrokenDataset, families, load, not_public
@@ -49,7 +50,7 @@ small = st.dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @example({("A", "x"): 1, ("A", "y"): 1}, [(1, 2), (2, 4)])
 @example({("A", "x"): 5, ("A", "y"): 1, ("B", "x"): 4}, [(0, 3), (1, 3), (2, 3)])
 @given(small, trees)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import store_in
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strength import examples
 from web_town import ANNE, NOW, Town, seal_of
 
 from hub import catalogue
@@ -22,7 +24,6 @@ from hub.model.event import StoredEvent
 from hub.model.record import Origin, Record, Seq
 from hub.pipeline.process import process
 from hub.roles.policy import CityPolicy
-from hub.store import Store
 from hub.store.disclosures import Disclosures
 from hub.store.households import Households
 from hub.web.tokens import hash_of
@@ -191,12 +192,11 @@ ORDERS = st.one_of(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(orders=st.lists(ORDERS, min_size=1, max_size=6))
 def test_the_last_order_can_always_be_undone_and_done_again(tmp_path_factory: Any, orders: list[Any]) -> None:
     """Undo gives what stood before it, undoing the undo what stood after; a redelivery changes nothing."""
-    store = Store(f"sqlite:///{tmp_path_factory.mktemp('orders')}/hub.sqlite")
-    store.migrate()
+    store = store_in(tmp_path_factory.mktemp("orders"))
 
     def stands() -> list[Any]:
         day = datetime(2026, 3, 10, tzinfo=UTC).date()

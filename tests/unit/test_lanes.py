@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import store_in
 from sqlalchemy import insert
 
 from hub import catalogue
@@ -30,8 +31,7 @@ PAYLOAD = json.dumps({"address": "a@b.example", "template": "hold_ready", "value
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(f"sqlite:///{tmp_path}/hub.sqlite")
-    made.migrate()
+    made = store_in(tmp_path)
     yield made
     made.close()
 

@@ -51,6 +51,7 @@ def assert_passes(copied: Path, domain: str, *products: str) -> None:
     assert formatted.returncode == 0, formatted.stdout
 
 
+@pytest.mark.slow
 def test_connectors_of_all_styles_pass_the_suite_at_once(copied: Path) -> None:
     """The domain may be new too; nothing but the folders and their schemas is written, and the linter is content."""
     for style in STYLES:
@@ -63,6 +64,7 @@ def test_connectors_of_all_styles_pass_the_suite_at_once(copied: Path) -> None:
     assert "choose another name" in again.stderr
 
 
+@pytest.mark.slow
 def test_an_event_that_exists_needs_no_schema(copied: Path) -> None:
     """With --event the folder passes too, and nothing is written outside of it."""
     before = contents(copied)

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from databases import store_in
 from fastapi.testclient import TestClient
 from sqlalchemy import insert
 
 from hub import catalogue
 from hub.config import Settings, Sink
 from hub.delivery import seals
-from hub.store import Store
 from hub.store import tables as t
 from hub.web.app import create_app
 
@@ -27,8 +27,7 @@ class Hub:
     """A web role with one message that went out."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = Store(f"sqlite:///{folder}/hub.sqlite")
-        self.store.migrate()
+        self.store = store_in(folder)
         self.secret = folder / "secret"
         self.secret.write_text("a secret\n", "utf-8")
         sink = Sink(base_url="https://vendor.invalid", receipts_secret_file=self.secret)

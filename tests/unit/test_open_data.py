@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import store_in
 from google.transit import gtfs_realtime_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from hub import catalogue
 from hub.config import Notifications, OpenData, Threshold
@@ -68,9 +70,8 @@ BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 class Town:
     """A database, a folder, and the turn between them."""
 
-    def __init__(self, folder: Path, url: str) -> None:
-        self.store = Store(url)
-        self.store.migrate()
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.store = store
         self.settings = OpenData(folder=folder / "www", supplied=folder / "supplied")
         self.now = NOW
         self.events = 0
@@ -138,7 +139,7 @@ class Town:
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[Town]:
     """Make an empty town."""
-    made = Town(tmp_path, f"sqlite:///{tmp_path}/hub.sqlite")
+    made = Town(tmp_path, store_in(tmp_path))
     yield made
     made.store.close()
 
@@ -147,11 +148,11 @@ def town(tmp_path: Path) -> Iterator[Town]:
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
     """Make an empty town on either server."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/hub.sqlite"
+        store = store_in(tmp_path)
     else:
         fresh: Callable[[], str] = request.getfixturevalue("fresh_postgres")
-        url = fresh()
-    made = Town(tmp_path, url)
+        store = Store(fresh())
+    made = Town(tmp_path, store)
     yield made
     made.store.close()
 
@@ -398,7 +399,7 @@ def test_every_schema_is_understood(name: str) -> None:
     assert {misfit.field for misfit in check(dataset.schema, dataset.columns, [blank])} >= set(required)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     st.sampled_from(["2026-03-08", "2026-02-31", "", "x"]),
     st.sampled_from(["transport", "", "2"]),

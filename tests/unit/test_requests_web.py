@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from databases import store_in
 from fastapi.testclient import TestClient
 from httpx import Response
 
@@ -18,7 +19,6 @@ from hub.model.event import Payload, StoredEvent
 from hub.model.notice import Urgency
 from hub.model.record import Seq
 from hub.roles.policy import CityPolicy
-from hub.store import Store
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
 from schemas.models.civil_registry import RecordRequested, RequestStatusChanged, Status
@@ -31,8 +31,7 @@ class Desk:
     """A web role, and a clerk in front of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = Store(f"sqlite:///{folder}/hub.sqlite")
-        self.store.migrate()
+        self.store = store_in(folder)
         tokens = folder / "tokens.toml"
         tokens.write_text(
             f'[mairie]\nsha256 = "{hash_of("clerk")}"\nscopes = ["requests:decide"]\n'

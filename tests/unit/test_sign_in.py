@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from joserfc import jwk
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 from web_town import ANNE, NOW, Town, live, seal_of
 
 from hub.store.sign_ins import SignIn, SignIns
@@ -24,17 +25,42 @@ PSEUDONYM = "b155a2129530e5fd3f6b95275b6da72a99ea1a486b8b33148abb4a62ddfb3609v1"
 MARC = "9c2a6d10-7b1e-4f6c-8a0e-2d5b7c9e1f22"
 
 
+class Doors:
+    """Two addresses, behind which each city puts its providers: to open and close some for each would take longer."""
+
+    def __init__(self) -> None:
+        self.apps: list[ASGIApp] = []
+        self.servers = [Server(self._through(at)) for at in range(2)]
+        self.urls = [server.url for server in self.servers]
+        self.browser = httpx.Client()
+
+    def _through(self, at: int) -> ASGIApp:
+        async def enter(scope: Scope, receive: Receive, send: Send) -> None:
+            await self.apps[at](scope, receive, send)
+
+        return enter
+
+
+@pytest.fixture(scope="module")
+def doors() -> Iterator[Doors]:
+    """Open both."""
+    made = Doors()
+    with made.servers[0], made.servers[1], made.browser:
+        yield made
+
+
 class City:
     """A town with both kinds of provider."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, doors: Doors) -> None:
         self.publik = Provider("publik", "hub", "s3cret", {"Anne": ANNE, "nobody": "not-a-uuid"})
         self.france = Provider("franceconnect", "hub", "s3cret", {"Anne": PSEUDONYM})
         # One of them below a path, as in the demo's town.
         mounted = Starlette(routes=[Mount("/openid/france", app=self.france.app)])
-        self.servers = [Server(self.publik.app), Server(mounted)]
+        self.doors, self.browser = doors, doors.browser
+        doors.apps[:] = [self.publik.app, mounted]
         (folder / "client").write_text("s3cret\n", "utf-8")
-        issuers = (self.servers[0].url, f"{self.servers[1].url}/openid/france")
+        issuers = (doors.urls[0], f"{doors.urls[1]}/openid/france")
         ways = {
             name: {"kind": name, "issuer": issuer, "client_id": "hub", "client_secret_file": folder / "client"}
             for name, issuer in zip(("publik", "franceconnect"), issuers, strict=True)
@@ -51,7 +77,7 @@ class City:
 
     def back(self, url: str, sub: str) -> str:
         """Choose a person at the provider; return the path to which the browser is sent."""
-        answer = httpx.post(url, data={"sub": sub})
+        answer = self.browser.post(url, data={"sub": sub})
         assert answer.status_code == 303, answer.text
         parts = urlsplit(answer.headers["location"])
         assert f"{parts.scheme}://{parts.netloc}" == "http://127.0.0.1:8080"
@@ -68,11 +94,10 @@ class City:
 
 
 @pytest.fixture
-def city(tmp_path: Path) -> Iterator[City]:
+def city(tmp_path: Path, doors: Doors) -> Iterator[City]:
     """Make a town with its providers."""
-    made = City(tmp_path)
-    with made.servers[0], made.servers[1]:
-        yield made
+    made = City(tmp_path, doors)
+    yield made
     made.town.store.close()
 
 
@@ -183,7 +208,7 @@ def test_a_code_is_worthless_to_who_does_not_know_the_verifier(city: City) -> No
         "code_verifier": "guess",
         "redirect_uri": "http://127.0.0.1:8080/connexion/retour",
     }
-    assert httpx.post(f"{city.servers[0].url}/token", data=form).json()["error"] == "invalid_grant"
+    assert city.browser.post(f"{city.doors.urls[0]}/token", data=form).json()["error"] == "invalid_grant"
     assert city.town.client.get(path).status_code == 403
 
 

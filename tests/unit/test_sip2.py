@@ -11,6 +11,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 
 from connectors.sources.library.sip2 import source
 from connectors.sources.library.sip2.protocol import read, written
@@ -90,7 +91,7 @@ def test_requests_of_another_implementation_are_read() -> None:
 ITEMS = st.sets(st.sampled_from([f"3842100000{n:04}" for n in range(6)]))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(st.tuples(ITEMS, ITEMS, st.booleans()), min_size=1, max_size=6))
 def test_what_started_less_what_was_returned_is_what_the_patron_has(
     polls: list[tuple[set[str], set[str], bool]],

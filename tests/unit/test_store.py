@@ -18,6 +18,7 @@ from alembic.migration import MigrationContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select, update
+from strength import examples
 
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
@@ -372,7 +373,7 @@ HISTORY = [
 ]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(cuts=st.lists(st.integers(1, 7), max_size=4), back=st.lists(st.integers(0, 3), max_size=4))
 def test_redeliveries_change_nothing(database: Callable[[], str], cuts: list[int], back: list[int]) -> None:
     """However a log is cut into batches and repeated from before a kill, the same stands in SQL."""

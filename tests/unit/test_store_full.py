@@ -6,10 +6,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from databases import store_in
 from sqlalchemy.exc import OperationalError
 
 from hub.model.errors import Transient
-from hub.store import Store
 from hub.store.store import _trouble
 from schemas.models.library import LoanStarted
 from tests.unit.test_store import ANNE, NOW, Policy, event, link
@@ -17,8 +17,7 @@ from tests.unit.test_store import ANNE, NOW, Policy, event, link
 
 def test_a_full_database_waits_and_goes_on(tmp_path: Path) -> None:
     """The batch that found no room is written whole when it is repeated."""
-    store = Store(f"sqlite:///{tmp_path}/hub.sqlite")
-    store.migrate()
+    store = store_in(tmp_path)
     batch = [event(n, LoanStarted(item_id="i" * 2000), "ils_di:7") for n in range(200)]
     batch.append(link(200, ANNE, "ils_di:7"))
     with store._engine.connect() as connection:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from databases import store_in
 from faust.types import TP
 
 from hub import catalogue
@@ -20,7 +21,6 @@ from hub.kafka.worker import Worker
 from hub.model.errors import Cause
 from hub.roles.deliver import _Sinks
 from hub.roles.worker import Watching
-from hub.store import Store
 from hub.telemetry import Telemetry
 from hub.telemetry.events import ParkedChanged, SourceAway, SourceGivenBack, SourcePolled, SourceTaken
 
@@ -116,8 +116,7 @@ def test_a_source_that_is_never_read_well_is_silent_since_it_was_taken(telemetry
 
 def test_a_restart_does_not_make_a_dataset_look_new(telemetry: Telemetry, tmp_path: Path) -> None:
     """What changed last stands in its log."""
-    store = Store(f"sqlite:///{tmp_path}/hub.sqlite")
-    store.migrate()
+    store = store_in(tmp_path)
     settings = Settings.model_validate({"open_data": {"folder": tmp_path / "opendata"}})
     runtime = SimpleNamespace(settings=settings, schemas=catalogue.schemas(), telemetry=telemetry)
     _Sinks(cast(Any, runtime), store, cast(Any, None))._turns["open_data"]["open_data"](threading.Event())
@@ -131,8 +130,7 @@ def test_a_restart_does_not_make_a_dataset_look_new(telemetry: Telemetry, tmp_pa
 
 def test_portals_go_with_the_files_that_they_publish(telemetry: Telemetry, tmp_path: Path) -> None:
     """One lease: another process would not know what was written."""
-    store = Store(f"sqlite:///{tmp_path}/hub.sqlite")
-    store.migrate()
+    store = store_in(tmp_path)
     there = {"folder": tmp_path / "opendata", "ckan": {"url": "https://data.example"}}
     runtime = SimpleNamespace(
         settings=Settings.model_validate({"open_data": there}), schemas=catalogue.schemas(), telemetry=telemetry

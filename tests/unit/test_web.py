@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strength import examples
 from web_town import ANNE, NOW, PROPOSAL, SECRET, Town, live, seal_of, waits
 
 from hub import catalogue
@@ -336,7 +337,7 @@ def test_a_polled_feed_takes_no_calls(town: Town) -> None:
     assert call(town, b"{}", path="/hooks/chrono/bookings").status_code == 404
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     unit=st.binary(max_size=200) | st.sampled_from([b"[", b'{"a":', b'{"id":1e999}', b"\xff\xfe"]), deep=st.booleans()
 )
@@ -348,7 +349,7 @@ def test_any_bytes_of_a_call_get_a_clear_answer(town: Town, unit: bytes, deep: b
     assert town.client.post("/connexion", content=body).status_code in (400, 410, 422)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(part=st.text(min_size=1, max_size=30))
 def test_any_address_gets_a_clear_answer(town: Town, part: str) -> None:
     """No address is a defect."""
