@@ -26,6 +26,8 @@ from hub.testing import simulator
 from hub.testing.town.host import Server, find_simulators
 from hub.web.app import create_app
 
+pytestmark = pytest.mark.slow
+
 CONNECTORS = list(catalogue.connectors().values())
 POLLED = [one for one in CONNECTORS if one.poll is not None]
 
