@@ -10,6 +10,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+COMPANY_SECONDS = 0.02
+"""How long a wish waits for others: what is assigned together is folded together."""
+
 
 @dataclass(eq=False)
 class _Wish:
@@ -29,7 +32,7 @@ class _Wish:
 class Reader:
     """Reads what a worker must know before it starts; one per process.
 
-    Partitions that are wished for while a consumer connects share the next one: an assignment is hundreds of them,
+    Partitions that are wished for at about the same time share a consumer: an assignment is hundreds of them,
     and a connection each would take longer than to read them.
     """
 
@@ -57,6 +60,7 @@ class Reader:
         if not wanted:
             return {}
         async with self._consumer() as consumer:
+            _look_up(consumer, wanted)
             found = await consumer.end_offsets([TopicPartition(*tp) for tp in wanted])
             return {tp: found[tp] for tp in wanted}
 
@@ -64,6 +68,7 @@ class Reader:
         """Return the offsets of the first records that are still there."""
         wanted = list(tps)
         async with self._consumer() as consumer:
+            _look_up(consumer, wanted)
             found = await consumer.beginning_offsets([TopicPartition(*tp) for tp in wanted])
             return {tp: found[tp] for tp in wanted}
 
@@ -102,6 +107,7 @@ class Reader:
 
     async def _open(self) -> None:
         while self._wishes:
+            await asyncio.sleep(COMPANY_SECONDS)
             # A consumer reads a partition once at a time.
             chosen = {wish.tp: wish for wish in reversed(self._wishes)}
             self._wishes = [wish for wish in self._wishes if chosen[wish.tp] is not wish]
@@ -131,17 +137,26 @@ class Reader:
         return AIOKafkaConsumer(group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", **self._options)
 
 
+def _look_up(consumer: AIOKafkaConsumer, tps: Iterable[tuple[str, int]]) -> None:
+    """Let a consumer ask once where all partitions are; else it does for one topic after the other, at leisure."""
+    partitions = [TopicPartition(*tp) for tp in tps]
+    consumer.assign(partitions)
+    consumer.pause(*partitions)
+
+
 async def _grant(consumer: AIOKafkaConsumer, wishes: dict[TopicPartition, _Wish]) -> None:
+    _look_up(consumer, wishes)
     begins = await consumer.beginning_offsets(list(wishes))
     ends = await consumer.end_offsets(list(wishes))
     for tp, wish in list(wishes.items()):
+        begin = max(wish.since, begins[tp])
         if wish.until is not None:
             ends[tp] = min(ends[tp], wish.until)
-        if max(wish.since, begins[tp]) >= ends[tp]:
+        if begin < ends[tp]:
+            consumer.seek(tp, begin)
+            consumer.resume(tp)
+        else:
             await _tell([wishes.pop(tp)], None)
-    consumer.assign(list(wishes))
-    for tp, wish in wishes.items():
-        consumer.seek(tp, max(wish.since, begins[tp]))
     while wishes:
         fetched = await consumer.getmany(timeout_ms=500)
         for tp, records in fetched.items():
