@@ -232,7 +232,8 @@ class Worker:
             broker_commit_livelock_soft_timeout=1e9,
             stream_processing_timeout=1e9,
             stream_wait_empty=False,
-            broker_session_timeout=10,
+            # So long after it ended without a word a member's partitions wait for it: others have them within 15 s.
+            broker_session_timeout=8,
             # It is with a heartbeat that a member learns that another came or left.
             broker_heartbeat_interval=0.5,
             broker_request_timeout=40,
