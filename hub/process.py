@@ -185,7 +185,7 @@ def _become(module: str, arguments: Sequence[str], name: str, log: Path | None, 
         if isinstance(ended.code, int | None):
             code = ended.code or 0
         else:
-            print(ended.code, file=sys.stderr)
+            sys.stderr.write(f"{ended.code}\n")
     except BaseException:
         traceback.print_exc()
     finally:
