@@ -94,7 +94,8 @@ class Leases(ConsumerRebalanceListener):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
+            # It is with a heartbeat that a member learns that another came or left.
+            heartbeat_interval_ms=500,
             **options,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -131,11 +132,7 @@ class Normalise:
         owner = uuid4().hex[:12]
         quarantine, states = wire.quarantine_topic(product), wire.state_topic(product)
         await self._producer.write(wire.began_message(name, number, owner) for name in (quarantine, states))
-        shelf = await self._shelf(product, number, set())
-        memory = Memory()
-        async for records in self._reader.whole((states, number)):
-            for record in records:
-                wire.remember(record, memory)
+        shelf, memory = await asyncio.gather(self._shelf(product, number, set()), self._memory((states, number)))
         first = committed.get(tp, 0)
         mended = memory.mended(self._epochs[product], first)
         await self._producer.write(
@@ -261,6 +258,13 @@ class Normalise:
                 *(wire.report_message(product, report, owner) for report in decided.reports),
             ]
         )
+
+    async def _memory(self, tp: tuple[str, int]) -> Memory:
+        memory = Memory()
+        async for records in self._reader.whole(tp):
+            for record in records:
+                wire.remember(record, memory)
+        return memory
 
     async def _shelf(self, product: str, number: int, keys: set[bytes] | None) -> Shelf:
         """Fold a quarantine partition, with the bytes of some keys or of all."""

@@ -62,8 +62,11 @@ class Switches:
         self._consumer = consumer
         tps = [TopicPartition(SWITCH_TOPIC, number) for number in range(self._partitions)]
         consumer.assign(tps)
+        # The broker answers in order, and a fetch that finds nothing takes half a second.
+        consumer.pause(*tps)
         await consumer.seek_to_beginning(*tps)
         ends = await consumer.end_offsets(tps)
+        consumer.resume(*tps)
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             await self._take(consumer)
         self._task = asyncio.create_task(self._follow(consumer))

@@ -26,11 +26,27 @@ from typing import Any, Protocol
 
 import faust
 from aiokafka import ConsumerRecord
+from faust.tables.manager import TableManager
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
 Batch = Mapping[TP, Sequence[ConsumerRecord]]
 """Records by topic and partition, each list in offset order."""
+
+LATER = (
+    "faust.app.base",
+    "faust.app.router",
+    "faust.assignor.leader_assignor",
+    "faust.assignor.partition_assignor",
+    "faust.fixups.django",
+    "faust.stores.base",
+    "faust.tables.objects",
+    "faust.tables.sets",
+    "faust.topics",
+    "faust.transport.drivers.aiokafka",
+    "faust.worker",
+)
+"""What Faust imports only when an app is made and started: a fifth of a second."""
 
 COMPANY_SECONDS = 0.005
 """How long a small list waits for company: tiny batches cost about 2 ms each, whatever they hold."""
@@ -144,6 +160,13 @@ class _HandOver(DefaultSchedulingStrategy):
         yield from ()
 
 
+class _NoTables(TableManager):
+    """Faust's own tables, of which there are none: it rests a second at its start, for some to be declared."""
+
+    async def sleep(self, *_: Any, **__: Any) -> None:
+        await asyncio.sleep(0)
+
+
 @dataclass
 class _Lane:
     """The queue of one lane and the task that empties it."""
@@ -203,13 +226,16 @@ class Worker:
             self.instance = options["consumer_group_instance_id"] = f"{options['consumer_group_instance_id']}.{digest}"
         app = faust.App(
             self.work.group,
+            TableManager=_NoTables,
             ConsumerScheduler=type("_HandOverToLanes", (_HandOver,), {"put": staticmethod(self._put)}),
             # Streams see nothing, so their silence means nothing.
             broker_commit_livelock_soft_timeout=1e9,
             stream_processing_timeout=1e9,
             stream_wait_empty=False,
-            broker_session_timeout=10,
-            broker_heartbeat_interval=3,
+            # So long after it ended without a word a member's partitions wait for it: others have them within 15 s.
+            broker_session_timeout=8,
+            # It is with a heartbeat that a member learns that another came or left.
+            broker_heartbeat_interval=0.5,
             broker_request_timeout=40,
             producer_request_timeout=60,
             consumer_auto_offset_reset="earliest",
@@ -294,8 +320,9 @@ class Worker:
         self._lanes = {name: _Lane(name, tps=members) for name, members in by_lane.items()}
         # Asked once for all lanes, of which there may be hundreds.
         committed = asyncio.ensure_future(self.ends.committed(self.work.group, tps))
+        ends = asyncio.ensure_future(self.ends.ends([tp for tp in tps if self.work.leading(tp)]))
         for lane in self._lanes.values():
-            lane.task = asyncio.create_task(self._run_lane(lane, committed))
+            lane.task = asyncio.create_task(self._run_lane(lane, committed, ends))
         self.assigned = True
 
     async def _revoked(self, _app: Any, _revoked: Iterable[TP], **_: Any) -> None:
@@ -353,9 +380,11 @@ class Worker:
         lane.arrived.set()
         self._regulate(lane)
 
-    async def _run_lane(self, lane: _Lane, committed: Awaitable[Mapping[TP, int]]) -> None:
+    async def _run_lane(
+        self, lane: _Lane, committed: Awaitable[Mapping[TP, int]], ends: Awaitable[Mapping[TP, int]]
+    ) -> None:
         try:
-            await self._fold(lane, committed)
+            await self._fold(lane, await committed, await ends)
             while not lane.closing:
                 await lane.arrived.wait()
                 if lane.queued < SMALL and not lane.closing:
@@ -426,12 +455,9 @@ class Worker:
             finally:
                 lane.at_work_since = None
 
-    async def _fold(self, lane: _Lane, offsets: Awaitable[Mapping[TP, int]]) -> None:
-        every = await offsets
+    async def _fold(self, lane: _Lane, every: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         lane.committed = committed = {tp: every[tp] for tp in lane.tps if tp in every}
-        leading = [tp for tp in lane.tps if self.work.leading(tp)]
-        ends = await self.ends.ends(leading)
-        lane.leaders = {tp: end for tp, end in ends.items() if end > committed.get(tp, 0)}
+        lane.leaders = {tp: ends[tp] for tp in lane.tps if tp in ends and ends[tp] > committed.get(tp, 0)}
         await self._begin_again(lane)
         await self.work.fold(lane.name, committed)
         self._regulate(lane)

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -17,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.config import Settings
-from hub.process import end, free_port, is_free, spawn, stop_requested
+from hub.process import FORKS, Child, end, fork, free_port, is_free, stop_requested
+from hub.roles.warm import warm
 
 DRAIN_SECONDS = 15.0
 HUNG_SECONDS = 30.0
@@ -35,7 +35,7 @@ class _Child:
     role: str
     host: str
     port: int
-    process: subprocess.Popen[bytes] | None = None
+    process: Child | None = None
     started: float = 0.0
     failures: int = 0
     again_at: float = 0.0
@@ -45,6 +45,9 @@ class _Child:
 def supervise(roles: Sequence[str], settings: Settings, env: str | None, sets: Sequence[str], logs: Path | None) -> int:
     """Run until SIGTERM; return 2 or 3 when a child says that something has to be put right, else 0."""
     stop = stop_requested()
+    if FORKS:
+        # Before there is a thread, a loop or a connection.
+        warm(roles)
     children = [_Child(role, _reachable(settings.telemetry.host), free_port()) for role in roles]
     _write_discovery(settings, children)
     try:
@@ -81,12 +84,13 @@ def _start(child: _Child, env: str | None, sets: Sequence[str], logs: Path | Non
     if not is_free(child.port):
         # Somebody took it meanwhile; else the role keeps its address over restarts.
         child.port = free_port()
-    command = [sys.executable, "-m", "hub.cli", *(["--env", env] if env else [])]
+    arguments = ["--env", env] if env else []
     for item in (*sets, f"telemetry.port={child.port}"):
-        command += ["--set", item]
+        arguments += ["--set", item]
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
-    child.process = spawn([*command, "run", child.role], log=_log_of(child, logs) if logs is not None else None)
+    log = _log_of(child, logs) if logs is not None else None
+    child.process = fork("hub.cli", [*arguments, "run", child.role], name=f"hub {child.role}", log=log)
     child.started = time.monotonic()
     child.healthy_at = None
 

@@ -21,6 +21,7 @@ from kafka.admin import KafkaAdminClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.engine import make_url
 
+from certificate.nursery import Born, Nursery
 from hub.catalogue import ROOT
 from hub.kafka.raw import RawWriter
 from hub.process import end, free_port, is_free, spawn
@@ -29,7 +30,8 @@ from hub.testing.cluster import Cluster, Kafka
 from hub.testing.postgres import Postgres
 from hub.testing.town.settings import settings, toml
 
-PROGRAM = ("-m", "hub.cli")
+PROGRAM = "hub.cli"
+"""The module that is run for a role, if it is not to fail."""
 PAIRED = ("normalise", "identify", "project")
 SINGLE = ("intake", "deliver", "web")
 BUSY = {"normalise": "raw.chrono", "identify": "event.school_catering.v1", "project": "event.school_catering.v1"}
@@ -60,20 +62,21 @@ class Role:
         self.name = f"{role}.{slot}"
         self.port = free_port()
         self.wanted = True
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Born | None = None
         self.started = 0.0
         self.peak = 0
         """Most resident memory of any of its processes, MB."""
         self._city = city
 
     def start(self) -> None:
-        """Start a process here; only the keeper does, because a child ends with the thread that made it."""
+        """Start a process here; only the keeper does."""
         if not is_free(self.port):
             self.port = free_port()
-        line = [*self._city.line(self.role), "--set", f"workers.slot={self.slot}"]
-        line += ["--set", f"telemetry.port={self.port}", "run", self.role]
+        arguments = ["--env", str(self._city.config), "--set", f"workers.slot={self.slot}"]
+        arguments += ["--set", f"telemetry.port={self.port}", "run", self.role]
         self.started = time.monotonic()
-        self.process = spawn(line, cwd=ROOT, log=self._city.folder / "log" / f"{self.name}.log")
+        log = self._city.folder / "log" / f"{self.name}.log"
+        self.process = self._city.nursery.start(self._city.program(self.role), arguments, log)
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal; none if it is just gone."""
@@ -136,9 +139,9 @@ class City:
         postgres: bool,
         families: int,
         seed: int,
-        program: Callable[[str], Sequence[str]] = lambda _role: PROGRAM,
+        program: Callable[[str], str] = lambda _role: PROGRAM,
     ) -> None:
-        """`program` gives what Python runs as the command line for a role."""
+        """`program` gives the module that is run as the command line for a role."""
         self.folder = folder
         self.seed = seed
         self.nodes: list[Kafka] = []
@@ -153,7 +156,7 @@ class City:
         """Roles that ended by themselves, with their codes."""
         self.killed = 0
         self._brokers, self._with_postgres, self._families = brokers, postgres, families
-        self._program = program
+        self.program = program
         self._expected: set[int] = set()
         """Processes whose end is ours."""
         self._stop = threading.Event()
@@ -191,6 +194,7 @@ class City:
         self.web_port = free_port()
         self._start_town(stack, store)
         self.run("topics", "apply")
+        self.nursery = stack.enter_context(Nursery())
         self.store = Store(url)
         stack.callback(self.store.close)
         self.writer = RawWriter({"bootstrap_servers": self.bootstrap})
@@ -239,10 +243,6 @@ class City:
             self._expected.add(place.process.pid)
             end(place.process, 20)
         self.roles = {name: role for name, role in self.roles.items() if role is not place}
-
-    def line(self, role: str = "") -> list[str]:
-        """Return the command line for a role."""
-        return [sys.executable, *self._program(role), "--env", str(self.config)]
 
     # -- what keeps it going ------------------------------------------------------------------
 
@@ -320,7 +320,12 @@ class City:
     def run(self, *arguments: str, codes: Sequence[int] = (0,), seconds: float = 120) -> str:
         """Run one command of the hub and return what it said."""
         done = subprocess.run(
-            [*self.line(), *arguments], cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
+            [sys.executable, "-m", PROGRAM, "--env", str(self.config), *arguments],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
         )
         if done.returncode not in codes:
             raise Broken(f"hub {' '.join(arguments)}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -1,6 +1,6 @@
 """A hub whose workers commit before the broker has what they write: the certificate must find out.
 
-Run in the place of `python -m hub.cli`.
+Run in the place of `hub.cli`.
 """
 
 from __future__ import annotations

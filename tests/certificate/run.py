@@ -73,7 +73,7 @@ def certify(
     form: Form,
     seed: int,
     tell: Callable[[str], None],
-    program: Callable[[str], Sequence[str]] = lambda _role: PROGRAM,
+    program: Callable[[str], str] = lambda _role: PROGRAM,
     faults: Sequence[tuple[str, Fault]] | None = None,
 ) -> Certificate:
     """Run a city, break it, and judge; raise `Broken` when it cannot go on.  `faults`: these instead of a schedule."""

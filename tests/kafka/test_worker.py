@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
@@ -178,6 +179,24 @@ def test_what_was_fetched_and_dropped_before_the_lanes_were_ready_comes_again(
         assert len(set(await values(work))) == 80
 
     asyncio.run(story())
+
+
+def test_a_start_rests_for_nothing(kafka: Kafka, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust gives tables a second to be declared; there are none, and a role that was killed is waited for."""
+    rests: list[float] = []
+
+    async def rest(self: TableManager, seconds: float, **_: Any) -> None:
+        rests.append(seconds)
+
+    monkeypatch.setattr(TableManager, "sleep", rest)
+
+    async def story() -> None:
+        work = Copy(kafka, uuid4().hex[:8])
+        await topics(work, 10)
+        await run(work, kafka, 20, tmp_path)
+
+    asyncio.run(story())
+    assert rests == []
 
 
 def test_a_failed_batch_is_not_committed(kafka: Kafka, tmp_path: Any) -> None:

@@ -37,5 +37,5 @@ def test_a_worker_that_wakes_up_changes_nothing(tmp_path: Path) -> None:
         settle(hub, portal)
         for worker in (one, two):
             end(worker, 15)
-        # Half of it is the broker's session of ten seconds; the rest is what these machines need to start Python.
+        # Half of it is the broker's session of eight seconds; the rest is what these machines need to start Python.
         assert taken_over < 30
