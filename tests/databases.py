@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,3 +28,21 @@ def _model() -> bytes:
         # Without anybody who reads it, all of it is in the one file.
         store.close()
         return path.read_bytes()
+
+
+def copied(store: Store) -> sqlite3.Connection:
+    """Return a copy of a database, in memory."""
+    copy = sqlite3.connect(":memory:", check_same_thread=False)
+    with closing(sqlite3.connect(_path(store))) as source:
+        source.backup(copy)
+    return copy
+
+
+def restore(store: Store, copy: sqlite3.Connection) -> None:
+    """Let a database hold what another held."""
+    with closing(sqlite3.connect(_path(store))) as target:
+        copy.backup(target)
+
+
+def _path(store: Store) -> str:
+    return store.url.partition("///")[2]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from databases import store_in
+from databases import copied, restore, store_in
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -138,8 +141,26 @@ def seal_of(page: str) -> str:
     return re.findall('name="seal" value="([0-9a-f]+)"', page)[0]
 
 
+@cache
+def _lived() -> tuple[sqlite3.Connection, int]:
+    """Return what stands in the database after a morning, and the number of its last event."""
+    with TemporaryDirectory() as folder:
+        town = Town(Path(folder))
+        _live(town)
+        town.store.close()
+        return copied(town.store), town._number
+
+
 def live(town: Town) -> None:
-    """Let a family live through a morning."""
+    """Let a family live through a morning; a town of which nothing is known yet gets a copy of one."""
+    if town._number:
+        _live(town)
+    else:
+        after, town._number = _lived()
+        restore(town.store, after)
+
+
+def _live(town: Town) -> None:
     for subject in ("chrono:E1", "ils_di:7", "hubee:c1"):
         town.happens(LinkRequested(citizen=ANNE, subject=subject, role=Role.PARENT), f"publik:{ANNE}", "publik")
     wish = PreferencesChanged(citizen=ANNE, email="anne@example.org", topics=("canteen",), lines=("SEM:48",))

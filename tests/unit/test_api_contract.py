@@ -18,6 +18,8 @@ from hub.store.disclosures import Disclosures
 from hub.web.api import ACCOUNT_EXAMPLE, ENTRIES_EXAMPLE, AccountBody, EntriesBody, follow
 from streams.account import Block, Line
 
+pytestmark = pytest.mark.slow
+
 OPERATIONS = ["/api/v1/accounts/{citizen}", "/api/v1/accounts/{citizen}/entries", "/hooks/{product}/{feed}"]
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from hub.catalogue import ROOT
 
+pytestmark = pytest.mark.slow
+
 PARENT = """
 import sys
 from pathlib import Path

@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 from joserfc import jwk
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 from web_town import ANNE, NOW, Town, live, seal_of
@@ -20,6 +21,8 @@ from web_town import ANNE, NOW, Town, live, seal_of
 from hub.store.sign_ins import SignIn, SignIns
 from hub.testing.town.host import Server
 from hub.testing.town.provider import Provider
+
+pytestmark = pytest.mark.slow
 
 PSEUDONYM = "b155a2129530e5fd3f6b95275b6da72a99ea1a486b8b33148abb4a62ddfb3609v1"
 MARC = "9c2a6d10-7b1e-4f6c-8a0e-2d5b7c9e1f22"
@@ -301,7 +304,7 @@ def test_a_provider_that_is_away_keeps_nobody_signed_in_here(city: City, monkeyp
     """The page says that the provider may still know the person."""
     city.signs_in(city.town.client, "publik", ANNE)
     monkeypatch.setattr("hub.web.openid.AGE_SECONDS", -1.0)
-    city.servers[0].__exit__()
+    city.doors.apps[0] = Response("", 503)
     answer = city.signs_out(city.town.client)
     assert (answer.status_code, "déconnecté d'ici seulement" in answer.text) == (200, True)
     assert city.town.client.get("/compte").status_code == 401
@@ -313,7 +316,7 @@ def test_an_identity_without_an_account_can_be_put_away(city: City) -> None:
     page = city.signs_in(browser, "franceconnect", PSEUDONYM)
     assert page.status_code == 403
     answer = browser.post("/deconnexion", data={"seal": seal_of(page.text)})
-    assert answer.headers["location"].startswith(f"{city.servers[1].url}/openid/france/session/end?")
+    assert answer.headers["location"].startswith(f"{city.doors.urls[1]}/openid/france/session/end?")
 
 
 def test_a_link_for_one_login_forgets_who_signed_in_by_a_provider_before(city: City) -> None:

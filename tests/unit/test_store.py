@@ -484,6 +484,7 @@ def test_the_migrations_make_the_tables_that_the_code_knows(store: Store) -> Non
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
+@pytest.mark.slow
 def test_several_processes_may_start_at_once(database: Callable[[], str], tmp_path: Path) -> None:
     """One brings the tables, the others wait for it."""
     url = database()

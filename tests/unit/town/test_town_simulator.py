@@ -22,6 +22,8 @@ from hub.testing.town.host import Server
 from hub.testing.town.journal import Account, Journal
 from hub.testing.town.people import Town
 
+pytestmark = pytest.mark.slow
+
 AGENT = {"User-Agent": "municipal-hub/1 (slot-0-abc)"}
 
 
