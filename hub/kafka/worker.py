@@ -321,8 +321,9 @@ class Worker:
         # Asked once for all lanes, of which there may be hundreds.
         committed = asyncio.ensure_future(self.ends.committed(self.work.group, tps))
         ends = asyncio.ensure_future(self.ends.ends([tp for tp in tps if self.work.leading(tp)]))
+        begun = asyncio.ensure_future(self._begin_again(self._lanes, tps, committed))
         for lane in self._lanes.values():
-            lane.task = asyncio.create_task(self._run_lane(lane, committed, ends))
+            lane.task = asyncio.create_task(self._run_lane(lane, committed, ends, begun))
         self.assigned = True
 
     async def _revoked(self, _app: Any, _revoked: Iterable[TP], **_: Any) -> None:
@@ -381,10 +382,16 @@ class Worker:
         self._regulate(lane)
 
     async def _run_lane(
-        self, lane: _Lane, committed: Awaitable[Mapping[TP, int]], ends: Awaitable[Mapping[TP, int]]
+        self,
+        lane: _Lane,
+        committed: Awaitable[Mapping[TP, int]],
+        ends: Awaitable[Mapping[TP, int]],
+        begun: Awaitable[None],
     ) -> None:
         try:
-            await self._fold(lane, await committed, await ends)
+            every, last = await committed, await ends
+            await begun
+            await self._fold(lane, every, last)
             while not lane.closing:
                 await lane.arrived.wait()
                 if lane.queued < SMALL and not lane.closing:
@@ -458,20 +465,22 @@ class Worker:
     async def _fold(self, lane: _Lane, every: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         lane.committed = committed = {tp: every[tp] for tp in lane.tps if tp in every}
         lane.leaders = {tp: ends[tp] for tp in lane.tps if tp in ends and ends[tp] > committed.get(tp, 0)}
-        await self._begin_again(lane)
         await self.work.fold(lane.name, committed)
         self._regulate(lane)
 
-    async def _begin_again(self, lane: _Lane) -> None:
-        """Fetch from what is committed, if nothing came from there yet.
+    async def _begin_again(
+        self, lanes: Mapping[Hashable, _Lane], tps: Iterable[TP], committed: Awaitable[Mapping[TP, int]]
+    ) -> None:
+        """Fetch from what is committed, where nothing came from there yet: once for all lanes of an assignment.
 
         Faust drops what arrives before it calls the group settled; without another record behind it, nobody
         would notice, see `_go_back`.  What arrives after that is not dropped, and comes twice at worst.
         """
-        while not self.app.consumer.flow_active and not lane.closing:
+        every = await committed
+        while not self.app.consumer.flow_active and self._lanes is lanes:
             await asyncio.sleep(COMPANY_SECONDS)
-        due = {tp: lane.committed.get(tp, 0) for tp in lane.tps if tp not in self._seen}
-        if due and not lane.closing:
+        due = {tp: every.get(tp, 0) for tp in tps if tp not in self._seen}
+        if due and self._lanes is lanes:
             await self._seek(due)
 
     def _take(self, lane: _Lane) -> dict[TP, list[ConsumerRecord]]:
