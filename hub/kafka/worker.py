@@ -56,9 +56,10 @@ LARGEST_BATCH = 4_000
 """Records in one batch at most: bounds memory and the work that a kill repeats."""
 LANE_BOUND = 8_000
 """Records that may wait in a lane before its partitions are paused."""
-GARBAGE = (100_000, 50, 50)
-"""Thresholds of the garbage collector.  A batch is tens of thousands of objects that live until it is written, none of
-them in a cycle: at the usual thresholds the collector walks over them again and again, for two fifths of the time."""
+GARBAGE = (10_000, 50, 50)
+"""Thresholds of the garbage collector.  A batch is tens of thousands of objects that live until it is written, few of
+them in a cycle: at the usual thresholds the collector walks over them again and again, for two fifths of the time.  At
+higher ones what a database leaves behind is freed at once, and everything waits for 0.2 s."""
 COMMIT_SECONDS = 0.5
 DRAIN_SECONDS = 8.0
 """How long a stop or a revoke waits for the batches at work."""
