@@ -177,8 +177,8 @@ def explained(name: str, rows: Sequence[Mapping[str, float]]) -> str:
         case "partitions":
             return (
                 f"From the fewest to the most partitions the rate goes to {rate:.2f} and the CPU per event to "
-                f"{cost:.2f} times what it was: a fetch is shared out to more lanes, and each lane's batch, its "
-                "requests to the broker and their acknowledgements are for fewer records."
+                f"{cost:.2f} times what it was: the more lanes, the more of them have something to decide while others "
+                "wait for the broker's acknowledgement. Each keeps what waits for it, which is where the memory goes."
             )
         case "parked":
             return (
@@ -188,7 +188,8 @@ def explained(name: str, rows: Sequence[Mapping[str, float]]) -> str:
         case _:
             return (
                 f"A backlog {rows[-1][name] / rows[0][name]:.0f} times as long is worked off at {rate:.2f} times the "
-                f"rate, at {cost:.2f} times the CPU per event: nothing is kept of what was read."
+                f"rate, at {cost:.2f} times the CPU per event, in {rows[-1]['peak'] / rows[0]['peak']:.1f} times the "
+                "memory: what is not fetched yet waits at the broker."
             )
 
 
