@@ -118,14 +118,17 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         cells += [found["faults"] - found["kills"]] + [found[key] for key in ("lost", "doubled", "inversions")]
         yield f"| {name} | {' | '.join(f'{cell:,}' for cell in cells)} |"
     yield ""
-    yield "| run | seconds | longest time without a new entry | seen again under the same id | ended by themselves |"
-    yield "|---|---:|---:|---:|---:|"
+    yield (
+        "| run | of | seconds | longest time without a new entry | seen again under the same id | ended by themselves |"
+    )
+    yield "|---|---|---:|---:|---:|---:|"
     for name, found in runs.items():
-        yield f"| {name} | {found['seconds']} | {found['stall']} s | {found['repeats']:,} | {found['crashes']} |"
+        cells = [found["at"], found["seconds"], f"{found['stall']} s", f"{found['repeats']:,}", found["crashes"]]
+        yield f"| {name} | {' | '.join(map(str, cells))} |"
     for found in list(runs.values())[:1]:
         yield ""
         yield (
-            f"Measured on {found['at']}: {found['cores']} cores shared by brokers, database, town and hub; "
+            f"Measured on {found['cores']} cores shared by brokers, database, town and hub; "
             f"Python {found['python']}, Apache Kafka 4.3.1."
         )
     yield from _promises(runs)

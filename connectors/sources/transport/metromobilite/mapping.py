@@ -54,8 +54,7 @@ def evtTC(previous: State | None, snapshot: model.Snapshot, context: Context) ->
     facts = [_fact(DisruptionEnded(**_brief(code, known[code])), code, context) for code in change.removed]
     facts += [_fact(DisruptionPublished(**_full(code, current[code])), code, context) for code in change.added]
     facts += [_fact(DisruptionUpdated(**_full(code, current[code])), code, context) for code in change.changed]
-    state = {"read_at": read_at, "disruptions": current}
-    return state, "unreadable_item" if unreadable and not facts else facts
+    return {"read_at": read_at, "disruptions": current}, "unreadable_item" if unreadable and not facts else facts
 
 
 def _hold(known: Mapping[str, State], removed: tuple[str, ...], read_at: int, most: float) -> None:
