@@ -388,7 +388,6 @@ class Store(Notices, Requests, OpenDataTables):
             if rev is None:
                 fresh.add(item.id)
                 written[item.id] = item
-                applied.results["inserted"] += 1
             elif item.rev > rev or (item.rev == rev and item.data != payload):
                 # The same fact, said better: its first place in the order is kept.
                 before = written.get(item.id)
@@ -418,7 +417,15 @@ class Store(Notices, Requests, OpenDataTables):
             # In one order, so that no two workers wait for one another.
             for item in sorted(written.values(), key=lambda item: item.id)
         ]
-        if rows:
+        made: set[str] = set()
+        if first := [row for row in rows if row["event_id"] in fresh]:
+            # Another worker may be about to commit the same, one that was killed among them: whose rows they are is
+            # known when they are written, not when they were looked for. Only theirs is what was not known before.
+            statement = self._upsert(t.entries).on_conflict_do_nothing().returning(t.entries.c.event_id)
+            made.update(connection.execute(statement, first).scalars())
+            applied.results["inserted"] += len(made)
+            applied.results["ignored"] += len(first) - len(made)
+        if again := [row for row in rows if row["event_id"] not in made]:
             statement = self._upsert(t.entries)
             told = {name: statement.excluded[name] for name in ("subject", "type", "audience", "occurred_at")}
             statement = statement.on_conflict_do_update(
@@ -426,8 +433,8 @@ class Store(Notices, Requests, OpenDataTables):
                 set_={**told, "rev": statement.excluded.rev, "payload": statement.excluded.payload},
                 where=statement.excluded.rev >= t.entries.c.rev,
             )
-            connection.execute(statement, rows)
-        applied.inserted.extend(item for name, item in written.items() if name in fresh)
+            connection.execute(statement, again)
+        applied.inserted.extend(item for name, item in written.items() if name in made)
         return list(written.values())
 
     def _count_facts(

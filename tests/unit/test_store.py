@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -571,6 +572,43 @@ def test_two_workers_at_once_lose_nothing_and_double_nothing(store: Store) -> No
         (last,) = [payload for about, payload in told if about == subject and payload["version"] == len(versions)]
         asked = {item.payload.citizen for item in links if item.payload.subject == subject}  # type: ignore[attr-defined]
         assert {one["citizen"] for one in last["links"]} == asked
+
+
+class OneMessage(Policy):
+    """Tells a recipient all that is known at once in one message; may wait within the transaction."""
+
+    def __init__(self, wait: Callable[[], object] = lambda: None) -> None:
+        self.wait = wait
+
+    def notices(self, concerned: Concerned, now: datetime) -> Iterable[Notice]:
+        """Return one row per recipient, named after the first event."""
+        told = [event.id for event, recipients in concerned if recipients]
+        for found in list(super().notices(concerned, now))[:1]:
+            self.wait()
+            yield found._replace(payload={**found.payload, "facts": told})
+
+
+def test_what_another_worker_is_about_to_commit_is_told_by_it_alone(store: Store) -> None:
+    """A worker that was killed may still commit; who takes over has looked before that, and knows more by then."""
+    wish = PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",))
+    store.project([event(1, wish, f"publik:{ANNE}"), link(2, ANNE, "ils_di:7")], Policy(), NOW)
+    loans = [event(number, LoanStarted(item_id=str(number)), "ils_di:7") for number in (3, 4)]
+    written, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        written.set()
+        assert go_on.wait(20)
+
+    with ThreadPoolExecutor(2) as pool:
+        before = pool.submit(store.project, loans[1:], OneMessage(wait), NOW)
+        assert written.wait(20)
+        after = pool.submit(store.project, loans, OneMessage(), NOW)
+        # Long enough to look, and then to wait for the other's rows.
+        time.sleep(0.5)
+        go_on.set()
+        assert (before.result(20).results["inserted"], after.result(20).results["inserted"]) == (1, 1)
+    told = sorted(row.payload["facts"] for row in store.due("mail", 2**53, 99))
+    assert told == [["event-3"], ["event-4"]]
 
 
 def moment(of: datetime) -> int:
