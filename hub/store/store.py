@@ -423,8 +423,9 @@ class Store(Notices, Requests, OpenDataTables):
             # known when they are written, not when they were looked for. Only theirs is what was not known before.
             statement = self._upsert(t.entries).on_conflict_do_nothing().returning(t.entries.c.event_id)
             made.update(connection.execute(statement, first).scalars())
-            applied.results["inserted"] += len(made)
-            applied.results["ignored"] += len(first) - len(made)
+            applied.results.update(inserted=len(made))
+            if len(made) < len(first):
+                applied.results.update(ignored=len(first) - len(made))
         if again := [row for row in rows if row["event_id"] not in made]:
             statement = self._upsert(t.entries)
             told = {name: statement.excluded[name] for name in ("subject", "type", "audience", "occurred_at")}
