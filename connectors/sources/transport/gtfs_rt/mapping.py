@@ -16,13 +16,14 @@ from hashlib import sha256
 from typing import Any
 
 from connectors.sources.transport.gtfs_rt import model
-from connectors.sources.transport.gtfs_rt.alert import brief, full, said_of, told_of
+from connectors.sources.transport.gtfs_rt.alert import said_of, told_of
 from connectors.sources.transport.gtfs_rt.moments import milliseconds
 from connectors.sources.transport.gtfs_rt.trips import trip_updates
 from hub.model.connector import Context, Mapped
 from hub.model.errors import Held
 from hub.model.event import Fact
 from hub.pipeline.diff import diff, shrunk
+from hub.pipeline.disruption import brief, full
 from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
 
 __all__ = ["alerts", "trip_updates"]
@@ -51,8 +52,8 @@ def alerts(previous: State | None, message: model.Alerts, context: Context) -> t
     if fresh and shrunk(len(known), len(early), context.max_shrink):
         raise Held("too many alerts are missing before their time")
     facts = [_fact(DisruptionEnded(**brief(code, known[code])), code, context) for code in change.removed]
-    facts += [_fact(DisruptionPublished(**full(code, current[code])), code, context) for code in change.added]
-    facts += [_fact(DisruptionUpdated(**full(code, current[code])), code, context) for code in change.changed]
+    facts += [_fact(DisruptionPublished(**full(code, said_of(current[code]))), code, context) for code in change.added]
+    facts += [_fact(DisruptionUpdated(**full(code, said_of(current[code]))), code, context) for code in change.changed]
     return {"read_at": read_at, "alerts": current}, facts
 
 

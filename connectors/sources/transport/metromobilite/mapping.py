@@ -21,14 +21,13 @@ from hub.model.connector import Context, Mapped
 from hub.model.errors import Held
 from hub.model.event import Fact
 from hub.pipeline.diff import diff, shrunk
+from hub.pipeline.disruption import DESCRIPTION, TITLE, brief, cut, full
 from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
 
 State = Mapping[str, Any]
 
 PATIENCE = int(timedelta(hours=1) / timedelta(milliseconds=1))
 """Memory that is older proves nothing against a snapshot; without this end, a true one might be held for ever."""
-TITLE, DESCRIPTION = 500, 8000
-"""Characters that an event takes."""
 
 _CODE = re.compile(r"[0-9A-Za-z_.:-]{1,80}")
 
@@ -51,9 +50,9 @@ def evtTC(previous: State | None, snapshot: model.Snapshot, context: Context) ->
     change = diff(known, current)
     if previous is not None and read_at - previous["read_at"] < PATIENCE:
         _hold(known, change.removed, read_at, context.max_shrink)
-    facts = [_fact(DisruptionEnded(**_brief(code, known[code])), code, context) for code in change.removed]
-    facts += [_fact(DisruptionPublished(**_full(code, current[code])), code, context) for code in change.added]
-    facts += [_fact(DisruptionUpdated(**_full(code, current[code])), code, context) for code in change.changed]
+    facts = [_fact(DisruptionEnded(**brief(code, known[code])), code, context) for code in change.removed]
+    facts += [_fact(DisruptionPublished(**full(code, current[code])), code, context) for code in change.added]
+    facts += [_fact(DisruptionUpdated(**full(code, current[code])), code, context) for code in change.changed]
     return {"read_at": read_at, "disruptions": current}, "unreadable_item" if unreadable and not facts else facts
 
 
@@ -75,8 +74,8 @@ def _told(item: model.Disruption, zone: ZoneInfo) -> State:
         "lines": sorted({*item.listeLigneArret, *item.listeLigne}),
         "starts_at": _start(item.dateDebut, zone),
         "ends_at": _end(item.dateFin, zone),
-        "title": _cut(title, TITLE),
-        "description": _cut(item.description.strip() or "\n".join(part for part in parts if part), DESCRIPTION),
+        "title": cut(title, TITLE),
+        "description": cut(item.description.strip() or "\n".join(part for part in parts if part), DESCRIPTION),
         "latitude": item.latitude if has_place else None,
         "longitude": item.longitude if has_place else None,
         "url": item.plan,
@@ -86,20 +85,6 @@ def _told(item: model.Disruption, zone: ZoneInfo) -> State:
 def _fact(payload: DisruptionPublished | DisruptionUpdated | DisruptionEnded, code: str, context: Context) -> Fact:
     # It was published, changed or taken back when it was seen so; when it disturbs is another matter.
     return Fact(payload, f"metromobilite:{code}", context.read_at, code)
-
-
-def _full(code: str, entry: State) -> dict[str, Any]:
-    return {
-        **entry,
-        "disruption_id": code,
-        "lines": tuple(entry["lines"]),
-        "starts_at": _instant(entry["starts_at"]),
-        "ends_at": _instant(entry["ends_at"]),
-    }
-
-
-def _brief(code: str, entry: State) -> dict[str, Any]:
-    return {"disruption_id": code, "lines": tuple(entry["lines"]), "title": entry["title"]}
 
 
 def _start(local: datetime | None, zone: ZoneInfo) -> int | None:
@@ -112,13 +97,5 @@ def _end(local: datetime | None, zone: ZoneInfo) -> int | None:
     return None if local is None else max(_ms(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
 
 
-def _instant(moment: int | None) -> datetime | None:
-    return None if moment is None else datetime.fromtimestamp(moment / 1000, UTC)
-
-
 def _ms(moment: datetime) -> int:
     return int(moment.astimezone(UTC).timestamp() * 1000)
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -15,9 +15,10 @@ from hashlib import sha256
 from typing import Any
 
 from connectors.sources.transport.siri_sx import model
-from connectors.sources.transport.siri_sx.situation import brief, full, milliseconds, told_of
+from connectors.sources.transport.siri_sx.situation import milliseconds, said_of, told_of
 from hub.model.connector import Context, Mapped
 from hub.model.event import Fact
+from hub.pipeline.disruption import brief, full
 from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
 
 State = Mapping[str, Any]
@@ -51,9 +52,9 @@ def situations(previous: State | None, delivery: model.Delivery, context: Contex
             closed.pop(code, None)
             now = told_of(message, context.zone)
             if code not in known:
-                facts.append(_fact(DisruptionPublished(**full(code, now)), code, context))
+                facts.append(_fact(DisruptionPublished(**full(code, said_of(now))), code, context))
             elif known[code] != now:
-                facts.append(_fact(DisruptionUpdated(**full(code, now)), code, context))
+                facts.append(_fact(DisruptionUpdated(**full(code, said_of(now))), code, context))
             known[code] = now
     named = {_code(message.number) for message in delivery.situations}
     past = [code for code, one in known.items() if code not in named and (one["ends_at"] or read_at) < read_at - DAY]

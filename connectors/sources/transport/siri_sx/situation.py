@@ -8,11 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connectors.sources.transport.siri_sx import model
+from hub.pipeline.disruption import DESCRIPTION, TITLE, cut
 
 State = Mapping[str, Any]
-
-TITLE, DESCRIPTION = 500, 8000
-"""Characters that an event takes."""
 
 
 def told_of(message: model.Situation, zone: ZoneInfo) -> dict[str, Any]:
@@ -25,35 +23,16 @@ def told_of(message: model.Situation, zone: ZoneInfo) -> dict[str, Any]:
         "lines": message.lines,
         "starts_at": min(starts, default=None),
         "ends_at": max(ends) if ends and len(ends) == len(message.ends) else None,
-        "title": _cut(message.title, TITLE),
-        "description": _cut(message.description, DESCRIPTION),
+        "title": cut(message.title, TITLE),
+        "description": cut(message.description, DESCRIPTION),
         "url": message.url,
         "participant": message.participant,
     }
 
 
-def full(code: str, entry: State) -> dict[str, Any]:
-    """Return what an event that begins or changes it says."""
-    return {
-        **{name: value for name, value in entry.items() if name != "participant"},
-        "disruption_id": code,
-        "lines": tuple(entry["lines"]),
-        "starts_at": _instant(entry["starts_at"]),
-        "ends_at": _instant(entry["ends_at"]),
-    }
-
-
-def brief(code: str, entry: State) -> dict[str, Any]:
-    """Return what an event that ends it says."""
-    return {"disruption_id": code, "lines": tuple(entry["lines"]), "title": entry["title"]}
-
-
-def _instant(moment: int | None) -> datetime | None:
-    return None if moment is None else datetime.fromtimestamp(moment / 1000, UTC)
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+def said_of(entry: State) -> State:
+    """Return what is told of a situation: who tells it is not."""
+    return {name: value for name, value in entry.items() if name != "participant"}
 
 
 def milliseconds(moment: datetime) -> int:
