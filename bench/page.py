@@ -129,12 +129,12 @@ def page(found: Mapping[str, Any]) -> str:
         "",
         "![Curves of the tables below](performance-scale.svg)",
         "",
-        *growth(found["scale"]),
+        *growth(found["scale"], where["cores"]),
     ]
     return "\n".join(lines)
 
 
-def growth(found: Mapping[str, Any]) -> Iterator[str]:
+def growth(found: Mapping[str, Any], cores: int) -> Iterator[str]:
     """Yield the tables of what was varied."""
     for name, label in VARIED.items():
         yield f"| {label} | events/s | CPU s per million | peak MB |"
@@ -142,7 +142,7 @@ def growth(found: Mapping[str, Any]) -> Iterator[str]:
         for row in found[name]:
             yield f"| {row[name]:,} | {row['rate']:,.0f} | {row['cpu']:.0f} | {row['peak']} |"
         yield ""
-        yield explained(name, found[name])
+        yield explained(name, found[name], cores)
         yield ""
     yield "| citizens | links folded | identify's first event, s after its start | CPU s | resident MB |"
     yield "|---:|---:|---:|---:|---:|"
@@ -161,7 +161,7 @@ def growth(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def explained(name: str, rows: Sequence[Mapping[str, float]]) -> str:
+def explained(name: str, rows: Sequence[Mapping[str, float]], cores: int) -> str:
     """Say what a table shows: how far the rate and the CPU per event move, and why."""
     rate, cost = (rows[-1][key] / rows[0][key] for key in ("rate", "cpu"))
     spread = max(row["cpu"] for row in rows) / min(row["cpu"] for row in rows) - 1
@@ -171,7 +171,7 @@ def explained(name: str, rows: Sequence[Mapping[str, float]]) -> str:
             second = rows[1]["rate"] / rows[0]["rate"]
             return (
                 f"Two workers do {second:.2f} times what one does, and the rate is highest with {best[name]:,.0f}: the "
-                f"workers and the broker share {os.cpu_count()} cores here. An event's CPU moves by {spread:.0%} at "
+                f"workers and the broker share {cores} cores here. An event's CPU moves by {spread:.0%} at "
                 "most over the rows: where there are cores, a worker more is a worker's rate more."
             )
         case "partitions":

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import TopicPartition
 from connector import CONNECTOR, PRODUCT
 from job import arguments
+from librdkafka import clients
 
 from hub import catalogue
 from hub.kafka.wire import event_message
@@ -19,27 +20,7 @@ from hub.pipeline.process import process
 
 bootstrap, source, target, group = arguments()
 schemas = catalogue.schemas()
-consumer = Consumer(
-    {
-        "bootstrap.servers": bootstrap,
-        "group.id": group,
-        "auto.offset.reset": "earliest",
-        "enable.auto.commit": False,
-        "enable.partition.eof": False,
-    }
-)
-producer = Producer(
-    {
-        "bootstrap.servers": bootstrap,
-        "acks": "all",
-        "enable.idempotence": True,
-        "linger.ms": 5,
-        "batch.size": 262_144,
-        "queue.buffering.max.messages": 500_000,
-        "partitioner": "murmur2_random",
-    }
-)
-consumer.subscribe([source])
+consumer, producer = clients(bootstrap, source, group)
 done: dict[int, int] = {}
 committed = time.monotonic()
 while True:
