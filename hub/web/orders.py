@@ -25,12 +25,15 @@ class Orders:
     ) -> None:
         """`event` is one of the feed that takes the orders; the portal's connector says which feed that is."""
         self._event = event
-        self._takers = [
-            (connector, name)
-            for connector in connectors.values()
-            for name, feed in connector.feeds.items()
-            if event in feed.manifest.emits
-        ]
+        self._taker = next(
+            (
+                (connector, name)
+                for connector in connectors.values()
+                for name, feed in connector.feeds.items()
+                if event in feed.manifest.emits
+            ),
+            None,
+        )
         self._publish = publish
 
     async def give(self, told: Mapping[str, Any], now: datetime, done: Callable[[], bool]) -> None:
@@ -38,10 +41,10 @@ class Orders:
 
         Raise `Problem` where the city has no connector that takes it.
         """
-        if not self._takers:
+        if self._taker is None:
             remedy = f"Enable a connector that emits {self._event}, such as `publik`."
             raise Problem(501, "no_portal", "Nobody here takes this order", remedy)
-        connector, feed = self._takers[0]
+        connector, feed = self._taker
         moment = int(now.timestamp() * 1000)
         call = Call(feed=feed, body=json.dumps(told).encode(), headers={}, received_at=moment)
         wish = connector.receive(call)  # type: ignore[misc] # the portal's takes calls
