@@ -51,6 +51,7 @@ from hub.model.notice import Concerned, Notice, Recipient, within
 from hub.model.record import Seq
 from hub.store import moves
 from hub.store import tables as t
+from hub.store.many import among, insert_new
 from hub.store.notices import CHANNELS, OPEN, Notices
 from hub.store.open_data import OpenDataTables
 from hub.store.requests import Requests
@@ -58,8 +59,6 @@ from hub.store.requests import Requests
 CITY = ZoneInfo("Europe/Paris")
 OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_CHUNK = 400
-"""Values in one IN list: SQLite bounds them."""
 DISCLOSED_DAYS = 365
 """How long it can be asked who received what, and who acted for whom."""
 _COUNTED = {"preserve_rowcount": True}
@@ -326,11 +325,11 @@ class Store(Notices, Requests, OpenDataTables):
             )
         )
         gone = [event_id for event_id, subject in found if replay.covers(subject)]
-        for start in range(0, len(gone), _CHUNK):
-            chunk = gone[start : start + _CHUNK]
-            connection.execute(delete(t.facts).where(t.facts.c.event_id.in_(chunk)))
-            connection.execute(delete(t.outbox).where(t.outbox.c.event_id.in_(chunk), t.outbox.c.state.in_(OPEN)))
-            connection.execute(delete(t.entries).where(t.entries.c.event_id.in_(chunk)))
+        if gone:
+            told = among(connection, t.outbox.c.event_id, gone)
+            connection.execute(delete(t.facts).where(among(connection, t.facts.c.event_id, gone)))
+            connection.execute(delete(t.outbox).where(told, t.outbox.c.state.in_(OPEN)))
+            connection.execute(delete(t.entries).where(among(connection, t.entries.c.event_id, gone)))
         return len(gone)
 
     def _outdated(self, connection: Connection, batch: Sequence[StoredEvent]) -> set[str]:
@@ -421,8 +420,7 @@ class Store(Notices, Requests, OpenDataTables):
         if first := [row for row in rows if row["event_id"] in fresh]:
             # Another worker may be about to commit the same, one that was killed among them: whose rows they are is
             # known when they are written, not when they were looked for. Only theirs is what was not known before.
-            statement = self._upsert(t.entries).on_conflict_do_nothing().returning(t.entries.c.event_id)
-            made.update(connection.execute(statement, first).scalars())
+            made = insert_new(connection, t.entries, first)
             applied.results.update(inserted=len(made))
             if len(made) < len(first):
                 applied.results.update(ignored=len(first) - len(made))
@@ -460,8 +458,8 @@ class Store(Notices, Requests, OpenDataTables):
             )
             connection.execute(statement, rows)
         # A corrected mapping may find that there was nothing to count.
-        for start in range(0, len(gone), _CHUNK):
-            connection.execute(delete(t.facts).where(t.facts.c.event_id.in_(gone[start : start + _CHUNK])))
+        if gone:
+            connection.execute(delete(t.facts).where(among(connection, t.facts.c.event_id, gone)))
 
     def _command(self, connection: Connection, item: StoredEvent, moment: int, applied: Applied) -> None:
         payload: Any = item.payload
@@ -771,11 +769,9 @@ class Store(Notices, Requests, OpenDataTables):
     def _in(
         connection: Connection, column: Any, values: Sequence[str], *columns: Any, where: Any = None
     ) -> Iterator[tuple[Any, ...]]:
-        for start in range(0, len(values), _CHUNK):
-            query = select(*columns).where(column.in_(values[start : start + _CHUNK]))
-            if where is not None:
-                query = query.where(where)
-            for row in connection.execute(query):
+        if values:
+            query = select(*columns).where(among(connection, column, values))
+            for row in connection.execute(query if where is None else query.where(where)):
                 yield tuple(row)
 
     # -- the outbox -----------------------------------------------------------------------------
@@ -907,18 +903,11 @@ class Store(Notices, Requests, OpenDataTables):
 
     def entries_of(self, subjects: Sequence[str]) -> list[Shown]:
         """Return every personal entry of some subjects, in the promised order per subject."""
-        found: list[Shown] = []
+        if not subjects:
+            return []
         with self._read() as connection:
-            for start in range(0, len(subjects), _CHUNK):
-                found.extend(
-                    self.shown(
-                        connection,
-                        and_(
-                            t.entries.c.subject.in_(subjects[start : start + _CHUNK]), t.entries.c.audience == "person"
-                        ),
-                    )
-                )
-        return found
+            about = among(connection, t.entries.c.subject, subjects)
+            return self.shown(connection, and_(about, t.entries.c.audience == "person"))
 
     def public_entries(self, types: Collection[str]) -> list[Shown]:
         """Return the last entry of each public subject, of some types, unless it tells that the subject ended.
@@ -976,11 +965,9 @@ class Store(Notices, Requests, OpenDataTables):
             before = one[: one.rfind(":") + 1]
             found: dict[str, str] = {}
             subjects = sorted({f"{before}{number}" for number in records})
-            for start in range(0, len(subjects), _CHUNK):
-                known = and_(e.subject.in_(subjects[start : start + _CHUNK]), _last_public(t.entries))
-                for shown in self.shown(connection, known):
-                    if shown.type == changed and shown.payload["title"]:
-                        found[shown.payload["local_id"]] = shown.payload["title"]
+            for shown in self.shown(connection, and_(among(connection, e.subject, subjects), _last_public(t.entries))):
+                if shown.type == changed and shown.payload["title"]:
+                    found[shown.payload["local_id"]] = shown.payload["title"]
         return found
 
     def knows(self, citizen: str) -> bool:
