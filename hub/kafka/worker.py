@@ -182,6 +182,8 @@ class _Lane:
     """Leading partitions that are not yet done, with the offset up to which they must be."""
     committed: Mapping[TP, int] = field(default_factory=dict)
     """Offsets at which the lane began."""
+    ready: bool = False
+    """Whether its state is built."""
     at_work_since: float | None = None
     paused: bool = False
     closing: bool = False
@@ -467,6 +469,7 @@ class Worker:
         lane.committed = committed = {tp: every[tp] for tp in lane.tps if tp in every}
         lane.leaders = {tp: ends[tp] for tp in lane.tps if tp in ends and ends[tp] > committed.get(tp, 0)}
         await self.work.fold(lane.name, committed)
+        lane.ready = True
         self._regulate(lane)
 
     async def _begin_again(
@@ -540,12 +543,15 @@ class Worker:
             # The one private call; a test pins it against the installed Faust.
             if due and await self.app.consumer._commit(due):
                 self._committed.update(due)
-            # One of which nothing is done yet waits as well, and may wait for ever.
-            for tp, offset in (self._first | self._done).items():
+            # One that is ready, of which nothing came, is told as well: it has an owner. And one of which nothing is
+            # done yet waits, maybe for ever.
+            ready = {tp: lane.committed.get(tp, 0) for lane in self._lanes.values() if lane.ready for tp in lane.tps}
+            for tp, offset in (ready | self._first | self._done).items():
                 self._told.add(tp)
                 highwater = self.app.consumer.highwater(tp) or offset
                 lag = max(highwater - offset, 0)
-                seconds = max(time.time() - self._stamp[tp] / 1000, 0.0) if lag else 0.0
+                stamp = self._stamp.get(tp)
+                seconds = max(time.time() - stamp / 1000, 0.0) if lag and stamp is not None else 0.0
                 self.watch.committed(tp, offset, lag, seconds)
 
 

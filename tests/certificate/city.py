@@ -35,7 +35,7 @@ PROGRAM = "hub.cli"
 PAIRED = ("normalise", "identify", "project")
 SINGLE = ("intake", "deliver", "web")
 BUSY = {"normalise": "raw.chrono", "identify": "event.school_catering.v1", "project": "event.school_catering.v1"}
-"""A topic on all of whose partitions something comes every second or two."""
+"""Its busiest topic."""
 DONE = {
     "normalise": "hub_records_decided_total",
     "identify": "hub_records_decided_total",
@@ -115,7 +115,7 @@ class Role:
 
     @property
     def partitions(self) -> set[str]:
-        """Partitions of its busiest topic that it has worked on since it owns them."""
+        """Partitions of its busiest topic that it owns, and takes records of as they come."""
         told = self.metrics().get("hub_offset_committed", {})
         return {number for number, topic in told if topic == BUSY[self.role]}
 

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 import signal
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -93,18 +93,25 @@ async def topics(work: Copy, records: int) -> None:
     await producer.stop()
 
 
-async def run(work: Copy, kafka: Kafka, until: int, tmp: Any) -> Worker:
-    """Work until so many records were seen, then end as SIGTERM does."""
+async def run(
+    work: Copy,
+    kafka: Kafka,
+    until: int,
+    tmp: Any,
+    watch: Nothing | None = None,
+    more: Callable[[], bool] = lambda: True,
+) -> Worker:
+    """Work until so many records were seen and there is no `more` to wait for, then end as SIGTERM does."""
     reader = Reader(work.options)
     options = {
         "broker": f"kafka://{kafka.bootstrap}",
         "datadir": str(tmp),
         "consumer_group_instance_id": f"{work.group}.1",
     }
-    worker = Worker(work, options, Nothing(), reader)
+    worker = Worker(work, options, watch or Nothing(), reader)
 
     async def stop() -> None:
-        while len(work.log) < until:
+        while len(work.log) < until or not more():
             await asyncio.sleep(0.05)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -146,6 +153,24 @@ def test_everything_is_copied_once_and_committed_at_a_stop(kafka: Kafka, tmp_pat
             work.group, [TP(topic, number) for topic in work.topics for number in range(COUNT)]
         )
         assert sum(committed.values()) == 6000
+
+    asyncio.run(story())
+
+
+def test_a_partition_of_which_nothing_comes_is_told_as_well(kafka: Kafka, tmp_path: Any) -> None:
+    """Whoever watches sees that a partition has an owner, and which: one that is told by nobody has none."""
+    told: dict[TP, tuple[int, int]] = {}
+
+    class Watch(Nothing):
+        def committed(self, tp: TP, offset: int, lag: int, lag_seconds: float) -> None:
+            told[tp] = offset, lag
+
+    async def story() -> None:
+        work = Copy(kafka, uuid4().hex[:8])
+        await topics(work, 0)
+        every = {TP(topic, number): (0, 0) for topic in work.topics for number in range(COUNT)}
+        await asyncio.wait_for(run(work, kafka, 0, tmp_path, Watch(), lambda: told.keys() == every.keys()), 40)
+        assert told == every
 
     asyncio.run(story())
 
