@@ -207,6 +207,41 @@ def test_the_way_past_the_header_leads_to_the_content(seen: Seen) -> None:
     assert seen.browser.evaluate("document.activeElement.id") == "contenu"
 
 
+def test_a_name_of_a_column_is_broken_only_where_a_word_ends(seen: Seen) -> None:
+    """On a telephone as well: each piece of `library_branch` stands on one line."""
+    seen.browser.looks(PHONE)
+    seen.visit("/donnees/prets.html")
+    boxes = """[...document.querySelectorAll('table.words code')].flatMap(one => [...one.childNodes]
+      .filter(node => node.nodeType === 3).map(node => {
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        return [node.textContent, range.getClientRects().length];
+      }))"""
+    found = seen.browser.evaluate(boxes)
+    assert any("_" in piece for piece, _ in found)
+    assert {lines for _, lines in found} == {1}
+
+
+def test_whoever_signs_out_with_a_key_sees_nothing_of_the_account_any_more(seen: Seen) -> None:
+    """The page that follows says so, and the account asks who is there; going back in the browser shows nothing."""
+    browser = seen.browser
+    browser.looks(PHONE)
+    seen.visit("/compte")
+    there = browser.evaluate("document.querySelector('main').innerText")
+    out = "document.querySelector('form[action=\\'/deconnexion\\'] button')"
+    browser.evaluate(f"{out}.focus()")
+    browser.press("Enter")
+    browser.arrives()
+    assert browser.evaluate("location.pathname") != "/compte"
+    for address in ("/compte", "/compte/acces"):
+        browser.open(f"{seen.server.url}{address}")
+        assert browser.evaluate("document.querySelector('main').innerText") != there
+        assert browser.evaluate(f"{out} === null")
+    browser.evaluate("history.go(-3)")
+    browser.arrives()
+    assert browser.evaluate(f"{out} === null")
+
+
 def test_a_defect_is_found(seen: Seen) -> None:
     """The check itself works: a picture without words, and words that are hardly there."""
     seen.visit("/compte")
