@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from hub.model.errors import Transient
+from hub.model.errors import Cause, Transient
 
 
 class Blobs:
@@ -43,7 +43,7 @@ class Blobs:
                 _sync(folder)
         except OSError as error:
             beside.unlink(missing_ok=True)
-            raise Transient(f"blob folder: {error.strerror}") from None
+            raise Transient(f"blob folder: {error.strerror}", cause=Cause.UNWRITTEN) from None
         return digest
 
     def purge(self, before: float) -> int:

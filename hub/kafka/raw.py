@@ -13,9 +13,10 @@ from uuid import uuid4
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.protocol.api_message import ApiMessage
 
 from hub.kafka import wire
-from hub.model.errors import TooLarge, Transient
+from hub.model.errors import Cause, TooLarge, Transient
 from hub.model.intake import Emit
 from hub.model.record import Header, Headers
 
@@ -40,6 +41,18 @@ class _Producer(KafkaProducer):
             super().flush(timeout)
 
 
+def make_replies() -> None:
+    """Make the class of every reply in every version, before a thread meets one.
+
+    kafka-python makes it when it first meets it, and keeps in its registry, weakly, the one that was made last.  Of two
+    threads that make the same one at once, one stores its own over the other's, which may be the one in the registry:
+    no client of the process understands that reply again.
+    """
+    for message in ApiMessage.__subclasses__():
+        for version in range(message.min_version, message.max_version + 1):
+            message[version]
+
+
 class RawWriter:
     """Kafka-python producers, one for each topic, that return only once the broker has the record.
 
@@ -49,6 +62,7 @@ class RawWriter:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """`options` are kafka-python's connection settings."""
+        make_replies()
         self._options = {
             "acks": "all",
             "enable_idempotence": True,
@@ -120,7 +134,7 @@ class RawWriter:
             if producer is not None:
                 self._drop(topic, producer)
             waited = time.monotonic() - started
-            raise Transient(f"Kafka: {type(error).__name__} after {waited:.0f} s") from error
+            raise Transient(f"Kafka: {type(error).__name__} after {waited:.0f} s", cause=Cause.UNWRITTEN) from error
 
     def _connected(self, topic: str) -> _Producer:
         with self._lock:

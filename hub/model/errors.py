@@ -159,6 +159,7 @@ class Cause(StrEnum):
     BUSY = "busy"
     FAILING = "failing"
     UNUSABLE = "unusable"
+    UNWRITTEN = "unwritten"
 
     @property
     def meaning(self) -> str:
@@ -191,6 +192,10 @@ _CAUSES: dict[Cause, tuple[str, str]] = {
     Cause.UNUSABLE: (
         "An answer came, and is not what was asked for: a page, another status, another shape.",
         "Compare base_url and settings with what the vendor answers; the reason says where.",
+    ),
+    Cause.UNWRITTEN: (
+        "An answer came and could not be written: Kafka or the blob folder does not take it.",
+        "Look at the brokers and the disk, not at the vendor: what came is asked for again.",
     ),
 }
 

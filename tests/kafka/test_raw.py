@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.protocol.api_header import ResponseClassRegistry
 
 from hub.kafka import raw
 from hub.kafka.produce import BatchProducer, Message
@@ -51,6 +52,14 @@ def written(node: Kafka, topic: str = "raw.vendor") -> set[str]:
     return keys
 
 
+def test_no_reply_is_left_for_two_threads_to_make_at_once() -> None:
+    """Nobody holds one of the two, and if that is the one in kafka-python's registry, the process is deaf to it."""
+    raw.RawWriter({}).close()
+    for found in ResponseClassRegistry._response_class_registry.values():
+        reply = found[None]
+        assert set(reply._VERSIONS) == set(range(reply.min_version, reply.max_version + 1)), reply.__name__
+
+
 def test_a_broker_that_was_away_too_long_is_found_again(node: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it did not take in time is told to each source; the next record is written."""
     monkeypatch.setattr(raw, "ACKNOWLEDGED_SECONDS", 3.0)
@@ -62,7 +71,7 @@ def test_a_broker_that_was_away_too_long_is_found_again(node: Kafka, monkeypatch
         try:
             writer.emit("vendor", wish(name))
         except Transient as error:
-            away.append(f"{name}: {error.reason}")
+            away.append(f"{error.cause}: {error.reason}")
 
     node.pause()
     threads = [threading.Thread(target=emit, args=(name,)) for name in ("one", "two")]
@@ -72,7 +81,7 @@ def test_a_broker_that_was_away_too_long_is_found_again(node: Kafka, monkeypatch
         thread.join()
     node.resume()
     assert len(away) == 2
-    assert all("Kafka" in told for told in away)
+    assert all(told.startswith("unwritten: Kafka") for told in away), "it is not the vendor who is to blame"
     writer.emit("vendor", wish("after"))
     writer.close()
     assert {"before", "after"} <= written(node)
