@@ -87,6 +87,10 @@ class Identify:
         """Links come before events."""
         return bool(tp.topic == wire.IDENTITY_TOPIC)
 
+    def compacted(self, tp: TP) -> bool:
+        """Links are: the last of each subject tells all of them."""
+        return bool(tp.topic == wire.IDENTITY_TOPIC)
+
     async def start(self) -> None:
         """Connect."""
         await self._producer.start()

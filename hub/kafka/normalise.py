@@ -98,6 +98,10 @@ class Normalise:
         """Nothing leads: a partition needs only its own past."""
         return False
 
+    def compacted(self, tp: TP) -> bool:
+        """Nothing is: each record is a fact of its own."""
+        return False
+
     async def start(self) -> None:
         """Connect, and learn what is paused."""
         await self._producer.start()

@@ -69,6 +69,10 @@ class Project:
         """Let the portal's commands come first: who is linked decides who is told."""
         return bool(tp.topic == wire.event_topic("citizen_portal"))
 
+    def compacted(self, tp: TP) -> bool:
+        """Nothing is: each event is a fact of its own."""
+        return False
+
     async def start(self) -> None:
         """Nothing to connect: the database is at hand."""
 

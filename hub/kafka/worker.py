@@ -90,6 +90,10 @@ class Work(Protocol):
         """Tell whether the partition's backlog must be done before its lane's others start."""
         ...
 
+    def compacted(self, tp: TP) -> bool:
+        """Tell whether the partition's topic keeps only the last record of each key: its offsets have holes."""
+        ...
+
     async def start(self) -> None:
         """Connect; called once before the first assignment."""
         ...
@@ -134,14 +138,29 @@ class Held(Exception):
     """Nothing of this batch may be written now; its lane is held."""
 
 
-class Gap(Exception):
-    """Records are gone before they were read; nothing is committed beyond them. The text is the remedy."""
+class OffsetGone(Exception):
+    """What was to come next is not there; nothing is committed beyond it.  The text is the remedy."""
+
+
+class Gap(OffsetGone):
+    """Records are gone before they were read."""
 
     def __init__(self, tp: TP, first: int, end: int) -> None:
         """`first` is the offset that was to come, `end` the one that came."""
         super().__init__(
             f"{tp.topic}/{tp.partition}: records {first} to {end - 1} are gone and were never read: was the role down "
             "for longer than the topic keeps them? `hub topics accept-loss` goes on behind them"
+        )
+
+
+class CutOff(OffsetGone):
+    """A partition ends before what was read of it: what comes next would take the place of other records."""
+
+    def __init__(self, tp: TP, done: int, end: int) -> None:
+        """`done` is the offset up to which it was read, `end` that of its next record."""
+        super().__init__(
+            f"{tp.topic}/{tp.partition}: read up to {done}, and it ends at {end}: records that were acknowledged are "
+            "gone from the broker. See 'A topic that was cut off' in docs/guide/operations.md"
         )
 
 
@@ -186,6 +205,8 @@ class _Lane:
     """Whether its state is built."""
     at_work_since: float | None = None
     paused: bool = False
+    stopped: set[TP] = field(default_factory=set)
+    """Partitions that are not fetched for now."""
     closing: bool = False
     astray: dict[TP, tuple[int, int]] = field(default_factory=dict)
     """Partitions of which the next fetch was not the next record: the offset that was due, and the one that came."""
@@ -370,8 +391,7 @@ class Worker:
             records = [record for record in records if record.offset > seen]
             if not records:
                 return
-        if seen is not None and records[0].offset > seen + 1 and not self.work.leading(tp):
-            # Only a compacted topic has holes, and only leading ones are compacted.
+        if seen is not None and records[0].offset > seen + 1 and not self.work.compacted(tp):
             lane.astray[tp] = seen + 1, records[0].offset
             lane.arrived.set()
             return
@@ -405,8 +425,10 @@ class Worker:
                     continue
                 for tp, records in batch.items():
                     due = self._done.get(tp, lane.committed.get(tp, 0))
-                    if records[0].offset > due and not self.work.leading(tp):
+                    if records[0].offset > due and not self.work.compacted(tp):
                         lane.astray[tp] = due, records[0].offset
+                    elif records[0].offset < due and (end := (await self.ends.ends([tp]))[tp]) < due:
+                        raise CutOff(tp, due, end)
                 for tp, (due, came) in list(lane.astray.items()):
                     if tp in batch and batch[tp][0].offset >= due:
                         del batch[tp]
@@ -520,9 +542,12 @@ class Worker:
             lane.paused, wanted = True, set()
         else:
             lane.paused = False
-        consumer = self.app.consumer
-        consumer.pause_partitions(lane.tps - wanted)
-        consumer.resume_partitions(wanted)
+        # Each call looks at all partitions of the process, of which there may be hundreds.
+        if stopped := lane.tps - wanted:
+            self.app.consumer.pause_partitions(stopped)
+        if resumed := lane.stopped - stopped:
+            self.app.consumer.resume_partitions(resumed)
+        lane.stopped = stopped
 
     # -- commit -------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hub.kafka.fold import Reader
 from hub.kafka.membership import leave
-from hub.kafka.worker import Gap, Work, Worker
+from hub.kafka.worker import OffsetGone, Work, Worker
 from hub.roles.runtime import Runtime
 from hub.telemetry.events import EventUnreadable, PartitionDone, PartitionReleased, RecordsReceived
 
@@ -49,7 +49,7 @@ def run(runtime: Runtime, make: Callable[[Reader, dict[str, int], Callable[[str 
         asyncio.run(_run(runtime, make))
     except (KeyError, SystemExit):
         raise
-    except Gap as error:
+    except OffsetGone as error:
         runtime.failed(error)
         runtime.stop_here(str(error))
     except Exception as error:
