@@ -73,7 +73,10 @@ def _show(made: Certificate) -> None:
         f"seen again under the same id {verdict.repeats}, longest stall {verdict.stall:.1f} s"
     )
     for name, seconds in sorted(made.log.seconds.items()):
-        print(f"  {name:<40} {len(seconds):3} times, worst {max(seconds):.1f} s")
+        half, late, worst = page.quantiles(seconds)
+        print(f"  {name:<40} {len(seconds):3} times: half {half:.1f} s, 99 % {late:.1f} s, worst {worst:.1f} s")
+    print(f"  memory: {', '.join(f'{name} {peak} MB' for name, peak in sorted(made.peaks.items()))}")
+    print(f"  quarantine: {', '.join(f'{count} {what}' for what, count in sorted(made.log.settled.items()))}")
     for problem in (*verdict.findings, *made.missing):
         print(f"  {problem}")
     for crash in made.crashes:

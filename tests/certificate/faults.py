@@ -197,8 +197,13 @@ def poison(product: str) -> Fault:
     def fault(city: City, log: Log, chance: random.Random) -> None:
         if product == "publik":
             citizen = str(uuid4())
-            child = f"chrono:{chance.choice(city.store.linked_subjects('chrono'))}"
-            mended = city.act("publik", "garble", citizen=citizen, subject=child, role="parent")
+            one, other = (f"chrono:{name}" for name in chance.sample(city.store.linked_subjects("chrono"), 2))
+            mended = city.act("publik", "garble", citizen=citizen, subject=one, role="parent")
+            # What comes behind it means something else in any other order.
+            city.act("publik", "link", citizen=citizen, subject=other, role="parent")
+            city.act("publik", "unlink", citizen=citizen, subject=one)
+            city.act("publik", "link", citizen=citizen, subject=one, role="parent")
+            city.act("publik", "unlink", citizen=citizen, subject=other)
             log.poisoned.append(Poisoned(product, f"publik:{citizen}", mended))
         else:
             known = city.store.linked_subjects(product)
@@ -233,6 +238,7 @@ def mend(city: City, log: Log, *, older: float) -> None:
         if not bad:
             # It may not have been decided yet.
             continue
+        log.settled["waited behind"] += len(rows) - len(bad)
         if poisoned.mended is not None:
             file = city.folder / "mended"
             file.write_text(poisoned.mended, "utf-8")
@@ -276,6 +282,8 @@ def schedule(chance: random.Random, kills: int, brokers: int) -> list[tuple[str,
         *((f"join {role}", join(role)) for role in roles),
         *((f"gone {role}", gone(role)) for role in roles),
         *((f"poison {product}", poison(product)) for product in KEYS),
+        # The one that is released, not dropped.
+        *([("poison publik", poison("publik"))] * 2 if brokers > 1 else []),
         *((fault.__name__, fault) for fault in (vendor, database, mail, refused, broker)),
         *([("leaders", leaders)] if brokers > 1 else []),
     ]

@@ -1,8 +1,8 @@
-"""The oracle: what the town said, compared with every output, by code that shares nothing with the hub's.
+"""The oracle: what the town said, compared with every output.
 
-`hub ledger` compares the town's journal with raw topics, event topics, SQL and the mailbox.  Here is what
-it does not look at: the order of events, what came to each citizen, what each account shows, and the files
-that the public gets.
+`hub ledger`, which knows the hub's rules, compares the town's journal with raw topics, event topics, SQL and the
+mailbox.  Here is what it does not look at, found by other code than made it: the order of events, what came to each
+citizen, what each account shows (as an account is read), and the disruptions that the public gets.
 """
 
 from __future__ import annotations

@@ -197,6 +197,7 @@ def _missing(made: Certificate) -> list[str]:
         missing.append(f"{made.kills} kills of {made.form.kills}")
     if made.log.poisoned:
         missing.append(f"{len(made.log.poisoned)} poisoned records are still there")
-    if made.log.counts["poison record"] and not made.log.settled["corrected and released"]:
-        missing.append("no poisoned record was corrected and released")
+    if made.log.counts["poison record"]:
+        efforts = ("corrected and released", "waited behind")
+        missing += [f"nothing of what was poisoned: {effort}" for effort in efforts if not made.log.settled[effort]]
     return missing
