@@ -115,6 +115,9 @@ def _event(fact: Fact, index: int, record: Record, connector: Connector, feed: F
         raise ValueError("an event that the manifest does not name")
     if fact.occurred.tzinfo is None:
         raise ValueError("a moment without a zone")
+    if type(fact.subject) is not str or not fact.subject:
+        # What a mapping remembers is read as it stands: memory that was tampered with may hold anything.
+        raise ValueError("a subject that is no name")
     if len(fact.subject) > LONGEST_SUBJECT:
         raise Unencodable(f"more than {LONGEST_SUBJECT} characters", fields=("subject",))
     occurred = fact.occurred if fact.occurred.tzinfo is UTC else fact.occurred.astimezone(UTC)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from connectors.sources.library.ncip import source
 from hub import catalogue
-from hub.model.decision import Deliver, Skip
+from hub.model.decision import Deliver, Quarantine, Skip
+from hub.model.errors import Code
 from hub.model.intake import Call, Emit, Refusal
 from hub.pipeline.process import process
 from hub.testing.samples import golden, record, samples
@@ -78,3 +80,13 @@ def test_names_and_titles_end_at_the_edge() -> None:
     assert b"Belledonne" in (SAMPLES["without_namespace"].record.value or b"")
     told: Any = "".join(golden(CONNECTOR, sample) for sample in SAMPLES.values())
     assert not [word for word in ("Belledonne", "Essai<", "glaciers", "Surname") if word in told]
+
+
+@pytest.mark.parametrize("user", [["x"], "", None, 7])
+def test_memory_that_was_tampered_with_names_no_subject(user: Any) -> None:
+    """An event about nobody would be nobody's to put right."""
+    memory = json.dumps({"user": user, "request": "demande-1", "lent": True}).encode()
+    said = record(CONNECTOR, "message", SAMPLES["returned"].record.value or b"", offset=1, key="ncip:ESSAI/peb-1")
+    (found,) = process(said, CONNECTOR, catalogue.schemas(), memory).decisions
+    assert isinstance(found, Quarantine)
+    assert found.code is Code.BUG
