@@ -7,6 +7,7 @@ This is the only file that knows Faust.  Rules, each of which was a way to lose 
 * A lane takes the lists of its partitions in order, one batch at a time; lanes run concurrently.
 * Within a batch: outputs, await the broker; states, await the broker; only then is the last offset
   marked done.  A timer, a revoke and a stop commit what is done, and nothing else.
+* A batch is begun only while the group counts on us: after a pause it is asked first.
 * Nothing waits for a lane: a lane past its bound pauses its partitions, and the others go on.
 * Whatever fails and is not known to be temporary stops the process without a commit.
 """
@@ -61,6 +62,11 @@ GARBAGE = (10_000, 50, 50)
 them in a cycle: at the usual thresholds the collector walks over them again and again, for two fifths of the time.  At
 higher ones what a database leaves behind is freed at once, and everything waits for 0.2 s."""
 COMMIT_SECONDS = 0.5
+SESSION_SECONDS = 8
+"""So long after it ended without a word a member's partitions wait for it: others have them within 15 s."""
+SURE_SECONDS = 6.0
+"""So long after the group's last answer a worker may take itself for the owner of its partitions.  Whoever was stopped
+for longer would go on with what it had, and tell what another has told by newer links."""
 DRAIN_SECONDS = 8.0
 """How long a stop or a revoke waits for the batches at work."""
 HELD_SECONDS = 0.25
@@ -235,6 +241,8 @@ class Worker:
         self._failure: BaseException | None = None
         self._stop = asyncio.Event()
         self._commit_lock = asyncio.Lock()
+        self._sure_until = 0.0
+        """Until when nobody else can have our partitions."""
         self.assigned = False
         self.instance: str | None = None
         """Name of the member, if it is to keep its place over restarts."""
@@ -256,8 +264,7 @@ class Worker:
             broker_commit_livelock_soft_timeout=1e9,
             stream_processing_timeout=1e9,
             stream_wait_empty=False,
-            # So long after it ended without a word a member's partitions wait for it: others have them within 15 s.
-            broker_session_timeout=8,
+            broker_session_timeout=SESSION_SECONDS,
             # It is with a heartbeat that a member learns that another came or left.
             broker_heartbeat_interval=0.5,
             broker_request_timeout=40,
@@ -338,6 +345,7 @@ class Worker:
         for tp in tps:
             by_lane.setdefault(self.work.lane(tp), set()).add(tp)
         self._forget()
+        self._sure_until = time.monotonic() + SURE_SECONDS
         for tp in sorted(self._told - tps):
             self.watch.released(tp)
         self._told &= tps
@@ -470,9 +478,9 @@ class Worker:
         await self.app.consumer.seek_wait(offsets)
 
     async def _carry_out(self, lane: _Lane, batch: Batch) -> bool:
-        """Have a batch done, when the lane is not held; tell whether it was, before the lane had to end."""
+        """Have a batch done, when the lane is ours and not held; tell whether it was, before the lane had to end."""
         while True:
-            while self.work.held(lane.name):
+            while self.work.held(lane.name) or not await self._ours(lane, min(batch)):
                 if lane.closing:
                     return False
                 await asyncio.sleep(HELD_SECONDS)
@@ -486,6 +494,14 @@ class Worker:
                 return True
             finally:
                 lane.at_work_since = None
+
+    async def _ours(self, lane: _Lane, tp: TP) -> bool:
+        """Tell whether the lane's partitions are still ours; ask the group if it has not said so lately."""
+        if time.monotonic() < self._sure_until:
+            return True
+        async with self._commit_lock:
+            # What is committed already says nothing new, and only an owner may say it.
+            return await self._say({tp: self._done.get(tp, lane.committed.get(tp, 0))})
 
     async def _fold(self, lane: _Lane, every: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         lane.committed = committed = {tp: every[tp] for tp in lane.tps if tp in every}
@@ -562,11 +578,21 @@ class Worker:
                 self.fail(error)
                 return
 
+    async def _say(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, and tell whether the group took it from us; Faust itself leaves out what is not assigned."""
+        asked = time.monotonic()
+        if not offsets.keys() <= self.app.consumer.assignment():
+            return False
+        # The one private call; a test pins it against the installed Faust.
+        if not await self.app.consumer._commit(offsets):
+            return False
+        self._sure_until = asked + SURE_SECONDS
+        return True
+
     async def _commit(self) -> None:
         async with self._commit_lock:
             due = {tp: offset for tp, offset in self._done.items() if offset > self._committed.get(tp, -1)}
-            # The one private call; a test pins it against the installed Faust.
-            if due and await self.app.consumer._commit(due):
+            if due and await self._say(due):
                 self._committed.update(due)
             # One that is ready, of which nothing came, is told as well: it has an owner. And one of which nothing is
             # done yet waits, maybe for ever.

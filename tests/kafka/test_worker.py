@@ -18,6 +18,7 @@ from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
+from hub.kafka import worker
 from hub.kafka.fold import Reader
 from hub.kafka.produce import BatchProducer, Message, partition_of
 from hub.kafka.worker import Batch, Worker
@@ -108,7 +109,7 @@ async def run(
         "datadir": str(tmp),
         "consumer_group_instance_id": f"{work.group}.1",
     }
-    worker = Worker(work, options, watch or Nothing(), reader)
+    made = Worker(work, options, watch or Nothing(), reader)
 
     async def stop() -> None:
         while len(work.log) < until or not more():
@@ -117,10 +118,10 @@ async def run(
 
     stopping = asyncio.create_task(stop())
     try:
-        await worker.run()
+        await made.run()
     finally:
         stopping.cancel()
-    return worker
+    return made
 
 
 async def values(work: Copy) -> list[bytes]:
@@ -340,6 +341,34 @@ def test_a_blocked_sink_keeps_memory_flat(kafka: Kafka, tmp_path: Any) -> None:
 def resident() -> int:
     """Return the memory that this process holds, in bytes."""
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_nothing_is_done_before_the_group_counts_on_us(
+    kafka: Kafka, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pause another may own the partitions, and know more: the group is asked before the next batch."""
+    monkeypatch.setattr(worker, "SURE_SECONDS", 0.0)
+    asked: list[Mapping[TP, int]] = []
+    commit = Consumer._commit
+
+    async def story() -> None:
+        work = Copy(kafka, uuid4().hex[:8])
+
+        async def refused(self: Consumer, offsets: Mapping[TP, int]) -> bool:
+            if len(asked) < 12:
+                asked.append(offsets)
+                assert work.log == []
+                return False
+            return bool(await commit(self, offsets))
+
+        monkeypatch.setattr(Consumer, "_commit", refused)
+        await topics(work, 40)
+        await asyncio.wait_for(run(work, kafka, 80, tmp_path), 40)
+        assert len(asked) == 12
+        assert all(set(offsets.values()) == {0} for offsets in asked)
+        assert len(set(await values(work))) == 80
+
+    asyncio.run(story())
 
 
 def test_the_private_commit_of_faust_is_as_we_know_it() -> None:
