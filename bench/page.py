@@ -122,6 +122,7 @@ def page(found: Mapping[str, Any]) -> str:
         "",
         *paced([found[name] for name in ("chain", "chain_postgres") if name in found]),
         "",
+        *promises(found),
         "## How it grows",
         "",
         "One thing is varied at a time. Workers share the machine's cores with the broker, so what tells is the CPU",
@@ -132,6 +133,32 @@ def page(found: Mapping[str, Any]) -> str:
         *growth(found["scale"], where["cores"]),
     ]
     return "\n".join(lines)
+
+
+def promises(found: Mapping[str, Any]) -> list[str]:
+    """Return the section of what is promised as a number, of what was measured of it; nothing if nothing was."""
+    rows = []
+    if released := found.get("release"):
+        what = f"{released['records']:,} parked records of {released['keys']:,} keys are released, in the order of each"
+        rows.append((what, released, "seconds"))
+    if lanes := found.get("lanes"):
+        what = f"an absence waits at most, while a bulk of {lanes['rows']:,} goes out"
+        rows.append((what, lanes, "longest"))
+    if year := found.get("open_data"):
+        rows.append((f"a town's year is exported: {year['loans']:,} loans", year["export"], "seconds"))
+        rows.append(("an event is in its file of open data, at the worst moment", year["regenerated"], "seconds"))
+    if not rows:
+        return []
+    return [
+        "## Promises with a number",
+        "",
+        "What the hub is held to; `make bench` fails where one is not kept.",
+        "",
+        "| what | promised, s | measured, s |",
+        "|---|---:|---:|",
+        *(f"| {what} | {told['promised']:g} | {told[name]:.3g} |" for what, told, name in rows),
+        "",
+    ]
 
 
 def growth(found: Mapping[str, Any], cores: int) -> Iterator[str]:
