@@ -201,6 +201,7 @@ def test_a_clerk_decides_once_and_by_the_page_alone(town: Town, monkeypatch: pyt
     assert "•••••D" in page
     assert "•••••T" in page
     assert "aujourd" in page
+    assert "(bibliothèque)" in page
     forged = {"proposal": PROPOSAL, "reason": "proven", "seal": "0" * 64}
     assert clerk.post("/liens", data=forged).status_code == 403
     assert clerk.post("/liens", data={**forged, "reason": "why not"}).status_code == 422
