@@ -18,7 +18,7 @@ SETPRIV := $(shell setpriv --version > /dev/null 2>&1 && echo "setpriv --pdeaths
 WITH_MAKE := $(if $(SETPRIV),$(SETPRIV) KILL)
 DRAIN_WITH_MAKE := $(if $(SETPRIV),$(SETPRIV) TERM)
 
-.PHONY: help venv kafka demo test fast fuzz certify certify-zombie certify-sink bench floor lint fix docs lock clean tools
+.PHONY: help venv kafka demo test fast fuzz certify certify-zombie certify-sink bench floor lint fix docs pictures lock clean tools
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ fix: venv ## Format, and mend what can be mended
 
 docs: venv ## Write the generated pages anew
 	@$(BIN)/hub schemas generate && $(BIN)/hub docs
+
+pictures: venv ## Write docs/pictures anew, as a browser shows the pages
+	@$(WITH_MAKE) env PYTHONPATH=tests:tests/town $(BIN)/python -m pictures docs/pictures
 
 lock: venv ## Resolve requirements/*.in anew
 	@$(BIN)/python -m pip install --quiet uv
