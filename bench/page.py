@@ -143,6 +143,11 @@ def promises(found: Mapping[str, Any]) -> list[str]:
         if seen := chain.get("visible"):
             what = f"a record is in the account's API at {seen['rate']:,.0f} records/s, {chain['database']}, p99"
             rows.append((what, {"promised": seen["promised"] / 1000, "seconds": seen["0.99"] / 1000}, "seconds"))
+        if moved := chain.get("moved"):
+            what = (
+                f"a desk's move of links is in the account's API, {chain['database']}, the longest of {moved['asked']}"
+            )
+            rows.append((what, {"promised": moved["promised"] / 1000, "seconds": moved["longest"] / 1000}, "seconds"))
     if released := found.get("release"):
         what = f"{released['records']:,} parked records of {released['keys']:,} keys are released, in the order of each"
         rows.append((what, released, "seconds"))

@@ -29,16 +29,18 @@ def test_a_promise_is_told_with_what_was_measured() -> None:
 def test_the_way_to_the_api_is_told_for_each_database_that_was_measured() -> None:
     """In milliseconds where the chain is told, in seconds among what is promised."""
     visible = {"rate": 1000.0, "looked_at": 150, "0.5": 31.0, "0.99": 66.0, "promised": 200.0}
-    said = PAGE["page"]({**MEASURED, "chain": {**MEASURED["chain"], "visible": visible}})
+    moved = {"asked": 20, "0.5": 40.0, "longest": 120.0, "promised": 1000.0}
+    said = PAGE["page"]({**MEASURED, "chain": {**MEASURED["chain"], "visible": visible, "moved": moved}})
     assert "p50 31 ms, p99 66 ms after the record was read; 150 of them" in said
     assert "| a record is in the account's API at 1,000 records/s, SQLite, p99 | 0.2 | 0.066 |" in said
+    assert "| a desk's move of links is in the account's API, SQLite, the longest of 20 | 1 | 0.12 |" in said
 
 
 def test_what_was_not_measured_is_not_told() -> None:
     """A promise without a figure has no row, and without any there is no section."""
     known = {name: found for name, found in MEASURED.items() if name not in ("release", "lanes", "open_data")}
     for name in ("chain", "chain_postgres"):
-        known[name] = {part: found for part, found in known[name].items() if part != "visible"}
+        known[name] = {part: found for part, found in known[name].items() if part not in ("visible", "moved")}
     assert TITLE not in PAGE["page"](known)
     released = {"records": 10_000, "keys": 1_000, "seconds": 4.36, "promised": 30.0}
     said = PAGE["page"]({**known, "release": released})
