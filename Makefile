@@ -18,7 +18,7 @@ SETPRIV := $(shell setpriv --version > /dev/null 2>&1 && echo "setpriv --pdeaths
 WITH_MAKE := $(if $(SETPRIV),$(SETPRIV) KILL)
 DRAIN_WITH_MAKE := $(if $(SETPRIV),$(SETPRIV) TERM)
 
-.PHONY: help venv kafka demo test fast fuzz certify certify-zombie certify-sink bench floor lint fix docs lock clean tools
+.PHONY: help venv kafka demo test fast fuzz certify certify-zombie certify-sink bench floor lint fix docs pictures lock clean tools
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,7 +64,7 @@ certify-zombie: venv kafka ## The same, with workers that sleep for a minute and
 certify-sink: venv kafka ## Take the database away for ten minutes: nobody's memory may grow
 	@exec $(DRAIN_WITH_MAKE) $(CERTIFICATE) sink
 
-bench: venv kafka .hub/bench/.installed .hub/bench/java/lib ## Measure the hub beside the tools that a town could take instead; about 20 minutes
+bench: venv kafka .hub/bench/.installed .hub/bench/java/lib ## Measure the hub beside the tools that a town could take instead; about 25 minutes
 	@mkdir -p .hub/bench/results
 	@$(DRAIN_WITH_MAKE) $(BENCH) bench/throughput.py --rounds $(or $(ROUNDS),3) --out .hub/bench/results/throughput.json
 	@$(DRAIN_WITH_MAKE) $(BENCH) bench/floor.py --out .hub/bench/results/floor.json
@@ -72,6 +72,9 @@ bench: venv kafka .hub/bench/.installed .hub/bench/java/lib ## Measure the hub b
 	@$(DRAIN_WITH_MAKE) $(BENCH) bench/chain.py --postgres --out .hub/bench/results/chain_postgres.json
 	@$(DRAIN_WITH_MAKE) $(BENCH) bench/scale.py --out .hub/bench/results/scale.json
 	@$(DRAIN_WITH_MAKE) $(BENCH) bench/flame.py docs/flame.svg
+	@$(DRAIN_WITH_MAKE) $(BENCH) bench/release.py --out .hub/bench/results/release.json
+	@$(DRAIN_WITH_MAKE) $(BENCH) bench/lanes.py --out .hub/bench/results/lanes.json
+	@$(DRAIN_WITH_MAKE) $(BENCH) bench/open_data.py --out .hub/bench/results/open_data.json
 	@$(BENCH) bench/page.py .hub/bench/results && echo "docs/performance.md was written"
 
 floor: venv ## The cost of a record on the pure path must not rise by a fifth
@@ -96,6 +99,9 @@ fix: venv ## Format, and mend what can be mended
 
 docs: venv ## Write the generated pages anew
 	@$(BIN)/hub schemas generate && $(BIN)/hub docs
+
+pictures: venv ## Write docs/pictures anew, as a browser shows the pages
+	@$(WITH_MAKE) env PYTHONPATH=tests:tests/town $(BIN)/python -m pictures docs/pictures
 
 lock: venv ## Resolve requirements/*.in anew
 	@$(BIN)/python -m pip install --quiet uv

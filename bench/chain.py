@@ -4,7 +4,8 @@
     python bench/chain.py --postgres
 
 Records are callbacks of the school catering as its connector takes them, of children who are linked to a citizen each.
-Nothing is asked of the roles: the log's own times and the account's rows say when a record was where.
+Nothing is asked of the roles: the log's own times and the account's rows say when a record was where.  Only in a run
+of its own the account's API is asked, as a portal would, when its answer shows a record.
 """
 
 from __future__ import annotations
@@ -15,24 +16,26 @@ import os
 import sqlite3
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, Popen, run
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+import httpx
 import psycopg
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from hub.catalogue import ROOT
 from hub.kafka.wire import CITIZEN_TOPIC, event_topic, raw_topic
 from hub.model.record import Header
-from hub.process import end, spawn
+from hub.process import end, free_port, spawn
 from hub.testing.cluster import Kafka
 from hub.testing.postgres import USER, Postgres
 
@@ -40,9 +43,37 @@ CHILDREN, BOOKINGS = 2_000, 10
 PRODUCT, DOMAIN = "chrono", "school_catering"
 TICKS = os.sysconf("SC_CLK_TCK")
 SHARES = (0.5, 0.99, 0.999)
+LOOKED_AT, READERS = 10, 32
+"""Records a second that are looked for in the API's answers, and who looks at once at most."""
+PROMISED = 200.0
+"""Milliseconds from a record's read to the API, at `PACE` records a second."""
+PACE = 1_000.0
+MOVES, MOVED = 20, 1_000.0
+"""Moves of links that are looked for, and the milliseconds that are promised for each."""
 ROLES = ("normalise", "identify", "project")
 QUIET = {"log_level": 2}
 """A broker that is stopped at the end is no news."""
+
+
+class Said(NamedTuple):
+    """A record of a citizen's child."""
+
+    citizen: UUID
+    read_at: int
+    """When it was read, UTC milliseconds."""
+
+
+class Api(NamedTuple):
+    """The account's API of a web role that runs."""
+
+    url: str
+    token: str
+    pid: int
+
+    def get(self, client: httpx.Client, citizen: UUID) -> Any:
+        """Return an account."""
+        answer = client.get(f"{self.url}/{citizen}", headers={"Authorization": f"Bearer {self.token}"})
+        return answer.raise_for_status().json()
 
 
 class Hub:
@@ -87,6 +118,15 @@ class Hub:
             }
         )
         self._told = 0
+        wait(lambda: self._led(CITIZEN_TOPIC))
+
+    def _led(self, topic: str) -> bool:
+        try:
+            self.ends(topic)
+        except KafkaException:
+            # A topic that was just made has no leader yet, or one that does not know it.
+            return False
+        return True
 
     def close(self) -> None:
         """Stop what was started."""
@@ -123,6 +163,17 @@ class Hub:
             for child in children.values():
                 end(child, 15)
 
+    @contextmanager
+    def web(self) -> Iterator[Api]:
+        """Run the web role, with a token for its account API."""
+        port = free_port()
+        self.line += ["--set", f"web.port={port}", "--set", f"web.tokens_file={self.folder}/tokens.toml"]
+        scope = ["token", "new", "bench", "--scope", "account:read"]
+        made = run([*self.line, *scope], cwd=ROOT, capture_output=True, check=True)
+        with self.roles("web") as children:
+            wait(lambda: answers(f"http://127.0.0.1:{port}/api/v1/openapi.json"))
+            yield Api(f"http://127.0.0.1:{port}/api/v1/accounts", made.stdout.decode().strip(), children["web"].pid)
+
     def ends(self, topic: str) -> dict[int, int]:
         """Return the end of each partition of a topic."""
         numbers = self._offsets.list_topics(topic, timeout=10).topics[topic].partitions
@@ -150,8 +201,9 @@ class Hub:
         self._producer.produce(topic, value, key)
         self._producer.poll(0)
 
-    def say(self, product: str, feed: str, key: str, body: Mapping[str, Any] | bytes) -> None:
-        """Put a record into raw, as intake does."""
+    def say(self, product: str, feed: str, key: str, body: Mapping[str, Any] | bytes) -> int:
+        """Put a record into raw, as intake does; return when it was read, UTC milliseconds."""
+        read_at = time.time_ns() // 1_000_000
         self._producer.produce(
             raw_topic(product),
             body if isinstance(body, bytes) else json.dumps(body).encode(),
@@ -159,16 +211,17 @@ class Hub:
             headers=[
                 (Header.FEED, feed.encode()),
                 (Header.RAW_ID, str(uuid4()).encode()),
-                (Header.READ_AT, str(time.time_ns() // 1_000_000).encode()),
+                (Header.READ_AT, str(read_at).encode()),
                 (Header.CONTENT_TYPE, b"application/json"),
             ],
         )
+        return read_at
 
     def flush(self) -> None:
         """Wait until the broker has it all."""
         self._producer.flush()
 
-    def callback(self) -> None:
+    def callback(self) -> Said:
         """Let the canteen say that a child was there, and the next time round that it was not."""
         number, self._told = self._told, self._told + 1
         child, booking = number % CHILDREN, number // CHILDREN % BOOKINGS
@@ -186,8 +239,9 @@ class Hub:
                 "event": {"slug": f"cantine-{day}", "label": "Cantine", "datetime": f"{day} 11:30:00"},
             },
         }
-        self.say(PRODUCT, "callback", f"chrono:E{child}", body)
+        read_at = self.say(PRODUCT, "callback", f"chrono:E{child}", body)
         self._producer.poll(0)
+        return Said(UUID(int=child), read_at)
 
     def link(self) -> None:
         """Link every child to a citizen, by the portal, and wait until identify knows."""
@@ -204,6 +258,14 @@ class Hub:
         self.flush()
         with self.roles(*ROLES, "deliver"):
             wait(lambda: self.count(CITIZEN_TOPIC) >= CHILDREN, 180)
+
+
+def answers(url: str) -> bool:
+    """Tell whether somebody is there."""
+    try:
+        return httpx.get(url, timeout=2).status_code < 500
+    except httpx.HTTPError:
+        return False
 
 
 def wait(done: Callable[[], bool], seconds: float = 120) -> None:
@@ -268,14 +330,8 @@ def steady(samples: Sequence[tuple[float, int, float]]) -> dict[str, float]:
 def paced(hub: Hub, rate: float, seconds: float) -> dict[str, Any]:
     """Say so many records a second for a while, and look when each was where."""
     begun = time.time_ns() // 1_000_000
-    stop = threading.Event()
     tops = {topic: hub.ends(topic) for topic in (event_topic(DOMAIN), CITIZEN_TOPIC)}
-    start, said = time.monotonic(), 0
-    while (now := time.monotonic()) - start < seconds:
-        while said < (now - start) * rate:
-            hub.callback()
-            said += 1
-        stop.wait(0.0005)
+    said = sum(1 for _ in saying(hub, rate, seconds))
     hub.flush()
     known = -1
     while (entries := hub.entries()) != known:
@@ -293,6 +349,76 @@ def paced(hub: Hub, rate: float, seconds: float) -> dict[str, Any]:
         "events": len(spans["account"]),
         **{name: {str(share): quantile(values, share) for share in SHARES} for name, values in spans.items()},
     }
+
+
+def saying(hub: Hub, rate: float, seconds: float) -> Iterator[Said]:
+    """Say so many records a second for a while, and yield each as it is said."""
+    start, said = time.monotonic(), 0
+    while (now := time.monotonic()) - start < seconds:
+        while said < (now - start) * rate:
+            yield hub.callback()
+            said += 1
+        time.sleep(0.0005)
+
+
+def visible(hub: Hub, api: Api, rate: float, seconds: float) -> dict[str, Any]:
+    """Say so many records a second, and ask the API for some of them again and again until its answer shows them."""
+    step = max(1, round(rate / LOOKED_AT))
+    with (
+        httpx.Client(timeout=30, limits=httpx.Limits(max_connections=READERS)) as client,
+        ThreadPoolExecutor(READERS) as readers,
+    ):
+        # What the web role does once is not what is measured.
+        for _ in range(5):
+            api.get(client, UUID(int=0))
+        seen = []
+        for number, said in enumerate(saying(hub, rate, seconds)):
+            if number % step == 0:
+                seen.append(readers.submit(until_shown, api, client, said, partial(tells, read_at=said.read_at)))
+        hub.flush()
+        took = [one.result() for one in seen]
+    return {
+        "rate": rate,
+        "looked_at": len(took),
+        **{str(share): quantile(took, share) for share in SHARES[:2]},
+        "promised": PROMISED,
+    }
+
+
+def moves(hub: Hub, api: Api) -> dict[str, float]:
+    """Move the links of one account after the other, as a desk does; return the milliseconds to the API's answer."""
+    took = []
+    with httpx.Client(timeout=30) as client:
+        for number in range(MOVES):
+            citizen, other = UUID(int=number), UUID(int=CHILDREN + number)
+            body = {
+                "id": str(uuid4()),
+                "type": "move",
+                "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "clerk": "bench",
+                "citizen": str(citizen),
+                "move": {"to": str(other), "subjects": None},
+            }
+            read_at = hub.say("publik", "household", f"publik:{citizen}", body)
+            hub.flush()
+            took.append(until_shown(api, client, Said(citizen, read_at), lambda account: not account["links"]))
+    return {"asked": MOVES, "0.5": quantile(took, 0.5), "longest": max(took), "promised": MOVED}
+
+
+def until_shown(api: Api, client: httpx.Client, said: Said, shows: Callable[[Any], bool]) -> float:
+    """Return the milliseconds from a record's read to the first answer of the API that shows it."""
+    while not shows(api.get(client, said.citizen)):
+        if time.time() * 1000 - said.read_at > 60_000:
+            raise SystemExit("chain: the account does not show a record; see the roles' logs")
+        # Whoever asks more often takes from the roles what they need.
+        time.sleep(0.01)
+    return time.time() * 1000 - said.read_at
+
+
+def tells(account: Any, read_at: int) -> bool:
+    """Tell whether a line of an account was read at a moment or after it."""
+    reads = [line["why"]["read_at"] for block in account["blocks"] for line in block["lines"] if line["why"]]
+    return any(round(datetime.fromisoformat(read).timestamp() * 1000) >= read_at for read in reads)
 
 
 def stamps(hub: Hub, topic: str, since: Mapping[int, int]) -> Iterator[tuple[int, int]]:
@@ -360,6 +486,14 @@ def main() -> None:
                         for name in ("event", "citizen", "account")
                     )
                     print(f"{rate:6,.0f}/s  {one['events']:8,} events  ms p50 p99 p99.9: {told}", flush=True)
+                with hub.web() as api:
+                    shown = found["visible"] = visible(hub, api, PACE, options.seconds)
+                    moved = found["moved"] = moves(hub, api)
+                p50, p99 = (shown[str(share)] for share in SHARES[:2])
+                print(
+                    f"{PACE:6,.0f}/s  {shown['looked_at']:8,} looked at in the API  ms p50 p99: {p50:,.0f} {p99:,.0f}"
+                )
+                print(f"a move of links is in the API after {moved['0.5']:,.0f} ms, at most {moved['longest']:,.0f}")
         finally:
             hub.close()
     if options.out:

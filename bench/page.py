@@ -122,6 +122,8 @@ def page(found: Mapping[str, Any]) -> str:
         "",
         *paced([found[name] for name in ("chain", "chain_postgres") if name in found]),
         "",
+        *shown([found[name] for name in ("chain", "chain_postgres") if "visible" in found.get(name, ())]),
+        *promises(found),
         "## How it grows",
         "",
         "One thing is varied at a time. Workers share the machine's cores with the broker, so what tells is the CPU",
@@ -132,6 +134,41 @@ def page(found: Mapping[str, Any]) -> str:
         *growth(found["scale"], where["cores"]),
     ]
     return "\n".join(lines)
+
+
+def promises(found: Mapping[str, Any]) -> list[str]:
+    """Return the section of what is promised as a number, of what was measured of it; nothing if nothing was."""
+    rows = []
+    for chain in (found.get(name, {}) for name in ("chain", "chain_postgres")):
+        if seen := chain.get("visible"):
+            what = f"a record is in the account's API at {seen['rate']:,.0f} records/s, {chain['database']}, p99"
+            rows.append((what, {"promised": seen["promised"] / 1000, "seconds": seen["0.99"] / 1000}, "seconds"))
+        if moved := chain.get("moved"):
+            what = (
+                f"a desk's move of links is in the account's API, {chain['database']}, the longest of {moved['asked']}"
+            )
+            rows.append((what, {"promised": moved["promised"] / 1000, "seconds": moved["longest"] / 1000}, "seconds"))
+    if released := found.get("release"):
+        what = f"{released['records']:,} parked records of {released['keys']:,} keys are released, in the order of each"
+        rows.append((what, released, "seconds"))
+    if lanes := found.get("lanes"):
+        what = f"an absence waits at most, while a bulk of {lanes['rows']:,} goes out"
+        rows.append((what, lanes, "longest"))
+    if year := found.get("open_data"):
+        rows.append((f"a town's year is exported: {year['loans']:,} loans", year["export"], "seconds"))
+        rows.append(("an event is in its file of open data, at the worst moment", year["regenerated"], "seconds"))
+    if not rows:
+        return []
+    return [
+        "## Promises with a number",
+        "",
+        "What the hub is held to, and what was measured of it.",
+        "",
+        "| what | promised, s | measured, s |",
+        "|---|---:|---:|",
+        *(f"| {what} | {told['promised']:g} | {told[name]:.3g} |" for what, told, name in rows),
+        "",
+    ]
 
 
 def growth(found: Mapping[str, Any], cores: int) -> Iterator[str]:
@@ -289,6 +326,18 @@ def paced(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 " / ".join(f"{at:,.0f}" for at in row[place].values()) for place in ("event", "citizen", "account")
             )
             yield f"| {one['database']} | {row['rate']:,.0f} | {row['events']:,} | {' | '.join(cells)} |"
+
+
+def shown(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield when the account's API tells of a record."""
+    for one in found:
+        seen = one["visible"]
+        yield (
+            f"At {seen['rate']:,.0f} records/s over {one['database']}, with the web role beside, the first answer of "
+            f"the account's API that shows a record comes p50 {seen['0.5']:,.0f} ms, p99 {seen['0.99']:,.0f} ms after "
+            f"the record was read; {seen['looked_at']:,} of them were looked for."
+        )
+        yield ""
 
 
 def curves(found: Mapping[str, Any]) -> str:

@@ -19,18 +19,15 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from random import Random
-from subprocess import run
 from typing import Any
 from uuid import UUID
 
 import httpx
-from chain import CHILDREN, DOMAIN, PRODUCT, QUIET, Hub, cpu, peak, quantile, stamps, wait
+from chain import CHILDREN, DOMAIN, PRODUCT, QUIET, Api, Hub, cpu, peak, quantile, stamps, wait
 from confluent_kafka import Consumer, TopicPartition
 
 from hub import catalogue
-from hub.catalogue import ROOT
 from hub.kafka.wire import CITIZEN_TOPIC, IDENTITY_TOPIC, event_topic, raw_topic
-from hub.process import free_port
 from schemas.models.identity import Link, LinkSet, Role
 
 WORKERS = (1, 2, 4, 5)
@@ -205,23 +202,16 @@ def by_accounts() -> dict[str, float]:
         with hub.roles("project"):
             wait(lambda: bool(hub.query("SELECT 1 FROM alembic_version")))
         stuff(hub.folder / "hub.sqlite", citizens)
-        port = free_port()
-        hub.line += ["--set", f"web.port={port}", "--set", f"web.tokens_file={hub.folder}/tokens.toml"]
-        made = run(
-            [*hub.line, "token", "new", "bench", "--scope", "account:read"], cwd=ROOT, capture_output=True, check=True
-        )
-        token = made.stdout.decode().strip()
-        with hub.roles("web") as children:
-            wait(lambda: answers(f"http://127.0.0.1:{port}/api/v1/openapi.json"))
-            took = asyncio.run(ask(f"http://127.0.0.1:{port}/api/v1/accounts", token, citizens))
+        with hub.web() as api:
+            took = asyncio.run(ask(api, citizens))
             found = {
                 "citizens": citizens,
                 "entries": citizens * ENTRIES,
                 "per_second": RATE,
                 "asked": len(took),
                 **{str(share): quantile(took, share) for share in (0.5, 0.99, 0.999)},
-                "cpu": cpu(children["web"].pid),
-                "peak": peak(children["web"].pid),
+                "cpu": cpu(api.pid),
+                "peak": peak(api.pid),
             }
     print(found, flush=True)
     return found
@@ -280,15 +270,7 @@ def stuff(path: Path, citizens: int) -> None:
         database.execute("ANALYZE")
 
 
-def answers(url: str) -> bool:
-    """Tell whether somebody is there."""
-    try:
-        return httpx.get(url, timeout=2).status_code < 500
-    except httpx.HTTPError:
-        return False
-
-
-async def ask(url: str, token: str, citizens: int) -> list[float]:
+async def ask(api: Api, citizens: int) -> list[float]:
     """Ask for accounts at an even pace, whether or not the last answer is there; return milliseconds."""
     chance = Random(7)
     took: list[float] = []
@@ -296,7 +278,7 @@ async def ask(url: str, token: str, citizens: int) -> list[float]:
     async def one(client: httpx.AsyncClient) -> None:
         citizen = UUID(int=chance.randrange(citizens))
         begun = time.perf_counter()
-        answer = await client.get(f"{url}/{citizen}", headers={"Authorization": f"Bearer {token}"})
+        answer = await client.get(f"{api.url}/{citizen}", headers={"Authorization": f"Bearer {api.token}"})
         took.append((time.perf_counter() - begun) * 1000)
         if answer.status_code != 200 or len(answer.json()["links"]) != SUBJECTS:
             raise SystemExit(f"the account was answered with {answer.status_code}")

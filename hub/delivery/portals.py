@@ -1,8 +1,9 @@
 """Publishing at portals: CKAN by its action API, udata (data.gouv.fr) by its REST API.
 
 A dataset that is new stays private until all of it is there.  CKAN takes all files and the description in one
-call, and so in one transaction; udata takes one file after the other, and the description with the new SHA-256
-last.  What failed is tried again from the beginning, and finds what is there already: nothing is made twice.
+call, and so in one transaction.  udata takes one file after the other, so none replaces one that is listed: the new
+ones are brought beside, one call lists and describes them, and the old ones go after it.  What failed is tried again
+from the beginning, and finds what is there already: nothing is made twice.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ AGAIN = 3600.0
 """Seconds until what a portal refused is tried again: somebody has to put it right."""
 ID = "hub_dataset"
 """Extra that says which dataset of the hub it is."""
+DIGEST = "sha256"
+"""Extra of a dataset, and of each resource that is listed: the digest of the table that they belong to."""
+REPLACED = "remplacé : "
+"""Before the title of a file that is about to go: nobody takes it for the new one."""
 
 
 class Refused(Exception):
@@ -117,7 +122,7 @@ class _Caller:
         if answer.status_code == 429 or answer.status_code >= 500:
             wait = answer.headers.get("Retry-After", "")
             raise Transient(f"status {answer.status_code}", retry_after=float(wait) if wait.isdecimal() else None)
-        if answer.status_code not in (200, 201, 404) and "json" not in answer.headers.get("Content-Type", ""):
+        if answer.status_code not in (200, 201, 204, 404) and "json" not in answer.headers.get("Content-Type", ""):
             raise Refused(f"status {answer.status_code}")
         return answer
 
@@ -161,7 +166,7 @@ class Ckan:
             "tags": [{"name": word.replace("'", " ")} for word in manifest.keywords],
             "extras": [
                 {"key": ID, "value": export.dataset.name},
-                {"key": "sha256", "value": export.sha256},
+                {"key": DIGEST, "value": export.sha256},
                 {"key": "frequence", "value": manifest.frequency},
             ],
             "resources": [
@@ -197,15 +202,18 @@ class Udata:
         self._caller = _Caller(settings.udata, "X-API-KEY", transport)
 
     def __call__(self, export: Export) -> None:
-        """Make the dataset if there is none, bring its files, then its description."""
+        """Make the dataset if there is none, bring its files, list them instead of the old ones, remove those."""
         there = self._find(export) or self._json("POST", "/api/1/datasets/", self._described(export, private=True))
         path = f"/api/1/datasets/{there['id']}"
-        known = {_plain(resource["title"]): resource["id"] for resource in there.get("resources", ())}
-        for file in export.files:
-            # One that was brought and not described yet still bears the name of its file.
-            found = known.get(_plain(file.title)) or known.get(_plain(file.path.rpartition("/")[2]))
-            self._bring(path, found, file, export)
-        self._json("PUT", f"{path}/", self._described(export, private=False))
+        if sum(_digest(one) == export.sha256 for one in there.get("resources", ())) < len(export.files):
+            old = [_replaced(one) for one in there.get("resources", ())]
+            new = [self._brought(path, file, export) for file in export.files]
+            described = {**self._described(export, private=False), "resources": [*new, *old]}
+            there = self._json("PUT", f"{path}/", described)
+        for resource in there["resources"]:
+            # One that is only left out of the list would stay in the portal's storage for ever.
+            if _digest(resource) != export.sha256:
+                self._remove(f"{path}/resources/{resource['id']}/")
 
     def _find(self, export: Export) -> Mapping[str, Any] | None:
         path: str | None = f"/api/1/organizations/{self._settings.udata.organisation}/datasets/?page_size=100"
@@ -217,19 +225,26 @@ class Udata:
             path = page.get("next_page")
         return None
 
-    def _bring(self, path: str, resource: str | None, file: File, export: Export) -> None:
+    def _brought(self, path: str, file: File, export: Export) -> dict[str, Any]:
+        """Upload a file beside those that are listed, and return how it is to be listed."""
         upload = {"file": (file.path.rpartition("/")[2], _read(self._settings, file), file.mediatype)}
-        where = f"{path}/resources/{resource}/upload/" if resource else f"{path}/upload/"
-        made = self._json("POST", where, files=upload)
-        described: dict[str, Any] = {
+        listed: dict[str, Any] = {
+            "id": self._json("POST", f"{path}/upload/", files=upload)["id"],
             "title": file.title,
             "type": "main" if file in (export.files[0], *export.files[4:]) else "documentation",
             "format": file.format,
+            "extras": {DIGEST: export.sha256},
         }
         schema, _, version = export.dataset.manifest.standard.partition("@")
         if schema and file is export.files[0]:
-            described["schema"] = {"name": schema, "version": version}
-        self._json("PUT", f"{path}/resources/{resource or made['id']}/", described)
+            listed["schema"] = {"name": schema, "version": version}
+        return listed
+
+    def _remove(self, path: str) -> None:
+        answer = self._caller.call("DELETE", path)
+        # Gone already is gone.
+        if answer.status_code not in (204, 404):
+            raise Refused(f"status {answer.status_code}")
 
     def _described(self, export: Export, *, private: bool) -> dict[str, Any]:
         manifest = export.dataset.manifest
@@ -240,7 +255,7 @@ class Udata:
             "license": "lov2",
             "tags": [word.lower().replace(" ", "-").replace("'", "-") for word in manifest.keywords],
             "private": private,
-            "extras": {ID: export.dataset.name, **({} if private else {"sha256": export.sha256})},
+            "extras": {ID: export.dataset.name, **({} if private else {DIGEST: export.sha256})},
         }
 
     def _json(self, method: str, path: str, body: Any = None, files: Any = None) -> Any:
@@ -255,8 +270,19 @@ class Udata:
         raise Refused(fields[0] if fields else f"status {answer.status_code}")
 
 
-def _plain(title: str) -> str:
-    return title.lower().replace("_", "-")
+def _digest(resource: Mapping[str, Any]) -> str | None:
+    found: str | None = (resource.get("extras") or {}).get(DIGEST)
+    return found
+
+
+def _replaced(resource: Mapping[str, Any]) -> dict[str, Any]:
+    title = resource["title"]
+    return {
+        "id": resource["id"],
+        "title": title if title.startswith(REPLACED) else f"{REPLACED}{title}",
+        # What was told before may be told again.
+        "extras": {DIGEST: ""},
+    }
 
 
 def _read(settings: OpenData, file: File) -> bytes:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from base64 import b64decode
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -154,6 +155,10 @@ class Chromium:
         if "exceptionDetails" in told:
             raise ChromiumFailed(str(told["exceptionDetails"].get("exception", {}).get("description", "it failed")))
         return told["result"].get("value")
+
+    def picture(self) -> bytes:
+        """Return what the window shows, as PNG."""
+        return b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
     def violations(self) -> list[Violation]:
         """Return what axe finds against WCAG 2.1 at levels A and AA."""

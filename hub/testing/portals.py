@@ -6,7 +6,7 @@ import copy
 import json
 import re
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import httpx
 from starlette.applications import Starlette
@@ -16,6 +16,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 NAME = re.compile(r"[a-z0-9_-]{2,100}")
+HOSTED = ("url", "format", "mime", "filesize", "checksum")
+"""What udata knows of a file that it hosts, and takes from nobody else."""
 TAG = re.compile(r"[\w .-]{2,100}")
 
 
@@ -140,8 +142,7 @@ class UdataBox(_Box):
                 Route("/api/1/datasets/", self._create, methods=["POST"]),
                 Route(f"{each}/", self._update, methods=["PUT"]),
                 Route(f"{each}/upload/", self._upload, methods=["POST"]),
-                Route(f"{each}/resources/{{rid}}/upload/", self._upload, methods=["POST"]),
-                Route(f"{each}/resources/{{rid}}/", self._describe, methods=["PUT"]),
+                Route(f"{each}/resources/{{rid}}/", self._remove, methods=["DELETE"]),
             ]
         )
 
@@ -172,10 +173,19 @@ class UdataBox(_Box):
         if denied := self._denied(request):
             return denied
         values = await request.json()
+        dataset = self.datasets[request.path_params["id"]]
         if problem := _invalid(values):
             return problem
-        self.datasets[request.path_params["id"]].update(values)
-        return JSONResponse(self.datasets[request.path_params["id"]])
+        if "resources" in values:
+            # As udata does: an id that it knows keeps what is not said, and what the upload said of the file;
+            # any other is a new resource, which needs an address.
+            known = {one["id"]: one for one in dataset["resources"]}
+            listed = [{**known.get(told.get("id"), {}), **_without(told, HOSTED)} for told in values.pop("resources")]
+            if any(not one.get("url") or not one.get("title") for one in listed):
+                return JSONResponse({"message": "Validation error", "errors": {"resources": ["required"]}}, 400)
+            dataset["resources"] = listed
+        dataset.update(values)
+        return JSONResponse(dataset)
 
     async def _upload(self, request: Request) -> Response:
         if denied := self._denied(request):
@@ -185,22 +195,27 @@ class UdataBox(_Box):
             return PlainTextResponse("Not found", 404)
         file = (await request.form())["file"]
         assert isinstance(file, UploadFile)
-        wanted = request.path_params.get("rid")
-        resource = next((r for r in dataset["resources"] if r["id"] == wanted), None)
-        if resource is None:
-            resource = {"id": str(uuid5(NAMESPACE_URL, f"{dataset['id']} {len(dataset['resources'])}"))}
-            dataset["resources"].append(resource)
-        resource.setdefault("title", file.filename)
-        self.files[resource["id"]] = file.file.read()
-        return JSONResponse(resource, 200 if wanted else 201)
+        made = str(uuid4())
+        # Its address bears the moment: no file replaces another one.
+        resource = {"id": made, "title": file.filename, "url": f"https://static.example/{made}/{file.filename}"}
+        dataset["resources"].insert(0, resource)
+        self.files[made] = file.file.read()
+        return JSONResponse(resource, 201)
 
-    async def _describe(self, request: Request) -> Response:
+    async def _remove(self, request: Request) -> Response:
         if denied := self._denied(request):
             return denied
         dataset = self.datasets[request.path_params["id"]]
-        resource = next(r for r in dataset["resources"] if r["id"] == request.path_params["rid"])
-        resource.update(await request.json())
-        return JSONResponse(resource)
+        left = [one for one in dataset["resources"] if one["id"] != request.path_params["rid"]]
+        if len(left) == len(dataset["resources"]):
+            return JSONResponse({"message": "Resource does not exist"}, 404)
+        dataset["resources"] = left
+        del self.files[request.path_params["rid"]]
+        return Response(status_code=204)
+
+
+def _without(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _ok(result: Any) -> Response:

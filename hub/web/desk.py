@@ -21,6 +21,7 @@ from hub.store.store import Proposal
 from hub.web.forms import check_seal, seal_of
 from hub.web.orders import Orders
 from hub.web.problems import Problem
+from hub.web.resident import BLOCKS
 from hub.web.tokens import Token
 from streams.account import CITY
 
@@ -63,6 +64,7 @@ def add_desk(
             claims=CLAIMS,
             agreements=AGREEMENTS,
             roles=ROLES,
+            blocks=BLOCKS,
             now=now.astimezone(CITY),
         )
 

@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 from uuid import uuid4
 
@@ -31,8 +32,9 @@ class Hub:
         folder: Path,
         program: Sequence[str] = INSTALLED,
         roles: Sequence[str] = ("normalise", "project"),
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Run over a node; `program` is what Python runs as the command line."""
+        """Run over a node; `program` is what Python runs as the command line, `settings` are for every role."""
         self.options = {"bootstrap_servers": node.bootstrap}
         self.discovery = folder / "run" / "prometheus.json"
         self.database = f"sqlite:///{folder}/hub.sqlite"
@@ -41,6 +43,7 @@ class Hub:
             "store.url": self.database,
             "data_dir": str(folder),
             "telemetry.discovery_file": str(self.discovery),
+            **settings,
         }
         self.line = [sys.executable, *program]
         for key, value in values.items():

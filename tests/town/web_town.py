@@ -191,14 +191,23 @@ def furnish(town: Town) -> None:
     Disclosures(town.store).tell(Disclosure(ANNE, 1, "portal", "api", ("canteen",)))
 
 
+CARD = "ils_di:100412"
 PROPOSAL = "5b0e2a7c-0000-4000-8000-000000000034"
 
 
 def waits(town: Town) -> TestClient:
-    """Let a link wait for a clerk; return the clerk's browser."""
-    compared = Compared(what=Claim.FAMILY_NAME, agreement=Agreement.DIFFERENT, account="•••••D", record="•••••T")
+    """Let a link to a card that nobody has yet wait for a clerk; return the clerk's browser."""
+    different = Compared(what=Claim.FAMILY_NAME, agreement=Agreement.DIFFERENT, account="•••••D", record="•••••T")
+    alike = (Claim.GIVEN_NAMES, Claim.BIRTH_DATE, Claim.SEX)
+    same = [Compared(what=what, agreement=Agreement.SAME, account="•", record="•") for what in alike]
+    unsure = Compared(what=Claim.BIRTH_PLACE, agreement=Agreement.UNKNOWN, account="3•", record="")
     link = LinkProposed(
-        citizen=ANNE, subject="ils_di:7", role=Role.SELF, scope=("a",), proposal=PROPOSAL, evidence=(compared,)
+        citizen=ANNE,
+        subject=CARD,
+        role=Role.SELF,
+        scope=("library",),
+        proposal=PROPOSAL,
+        evidence=(different, *same, unsure),
     )
     town.happens(link, f"publik:{ANNE}", "publik")
     with (town.folder / "tokens.toml").open("a", encoding="utf-8") as tokens:

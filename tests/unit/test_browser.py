@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from base64 import b64encode
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from web_town import ANNE, NOW, Town, furnish, waits
-
-from hub import catalogue
-from hub.config import OpenData
-from hub.delivery.open_data import OpenDataTurn
-from hub.store.mandates import Mandates
-from hub.testing.chromium import Chromium
-from hub.testing.town.host import Server
+from browser_town import DESK, PAGES, PHONE, Seen
 
 pytestmark = [
     pytest.mark.browser,
@@ -30,17 +15,8 @@ pytestmark = [
     # The first run on a machine may have to unpack the browser.
     pytest.mark.timeout(400),
 ]
-PHONE, DESK = 390, 1280
 NARROWEST = 320
 """What remains of 1280 pixels for whoever magnifies four times: nothing may have to be scrolled sideways."""
-METRICS = """hub_up 0
-hub_records_decided_total{product="chrono",kind="deliver",code=""} 5
-hub_records_decided_total{product="chrono",kind="quarantine",code="shape"} 2
-hub_raw_written_total{product="chrono"} 7
-hub_vendor_drift_total{product="chrono",feed="bookings",path="$.allergies.declared",change="new"} 1
-hub_product_paused{product="chrono"} 1
-hub_waiting_seconds{what="the broker"} 3
-"""
 USABLE = "a[href], button, summary, input:not([type=hidden]), select, textarea, section.wide[tabindex]"
 FOCUSED = """(() => {
   const one = document.activeElement;
@@ -52,102 +28,11 @@ FOCUSED = """(() => {
 })()"""
 
 
-class Silent:
-    """Takes what a turn of open data tells about itself."""
-
-    def written(self, dataset: str, rows: int, at: float) -> None: ...
-    def sound(self, dataset: str, withdrawn: int) -> None: ...
-    def refused(self, dataset: str, problem: str) -> None:
-        raise AssertionError(problem)
-
-
-class Seen:
-    """The hub in front of a browser, and who looks at which of its pages."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / "client").write_text("s3cret\n", "utf-8")
-        ways = {
-            kind: {"kind": kind, "issuer": "http://127.0.0.1:9", "client_id": "hub", "client_secret_file": "client"}
-            for kind in ("publik", "franceconnect")
-        }
-        self.town = Town(folder, sign_in=ways, notifications={"unsubscribe_secret_file": folder / "hook"})
-        furnish(self.town)
-        waits(self.town)
-        self.mandate = Mandates(self.town.store).make(ANNE, "agent", "PROXY", date(2026, 3, 20), NOW)
-        self._publish(folder)
-        self.roles = Server(Starlette(routes=[Route("/metrics", _metrics)]))
-        listed = [{"targets": [f"127.0.0.1:{self.roles.port}"], "labels": {"role": "normalise"}}]
-        (folder / "none.json").write_text(json.dumps(listed), "utf-8")
-        self.server = Server(self.town.app)
-        self.browser = Chromium()
-
-    def _publish(self, folder: Path) -> None:
-        """Write open data a month after what happened: what is over is told."""
-
-        def later() -> datetime:
-            return NOW + timedelta(days=31)
-
-        branches = [("2026-03", "BMA", "LIVRE", 12), ("2026-03", "BMA", "DVD", 9), ("2026-03", "CV", "LIVRE", 7)]
-        self.town.store.count(
-            [
-                (f"f{number}-{kind}-{place}", "loan", period, place, kind, 1)
-                for period, place, kind, times in branches
-                for number in range(times)
-            ]
-        )
-        settings = OpenData(folder=folder / "opendata", supplied=folder / "supplied")
-        turn = OpenDataTurn(self.town.store, settings, catalogue.datasets(), "https://x.example", Silent(), later)
-        turn(threading.Event())
-
-    def visit(self, page: str) -> None:
-        """Open a page as who may see it."""
-        who = PAGES[page]
-        self.browser.forgets()
-        self.browser.sends(**({"Authorization": _basic(who)} if who in ("agent", "clerk") else {}))
-        if who == "anne":
-            self.browser.open(f"{self.server.url}/connexion/{self.town.store.make_login(ANNE, NOW)}")
-            self.browser.press("Tab")
-            self.browser.press("Tab")
-            self.browser.press("Enter")
-            self.browser.arrives()
-        self.browser.open(f"{self.server.url}{page.format(mandate=self.mandate, anne=ANNE)}")
-
-
-PAGES = {
-    "/compte": "anne",
-    "/compte/acces": "anne",
-    # Somebody whom nobody knows is shown how to sign in.
-    "/compte?": "nobody",
-    "/connexion/abc": "nobody",
-    "/nulle-part": "nobody",
-    "/liens": "clerk",
-    "/demandes": "agent",
-    "/foyers?citizen={anne}": "agent",
-    "/mandats": "agent",
-    "/mandats/{mandate}": "agent",
-    "/operations": "nobody",
-    "/donnees/": "nobody",
-    "/donnees/prets.html": "nobody",
-    "/donnees/perturbations.html": "nobody",
-}
-"""Pages, by who looks at them."""
-
-
-def _metrics(_request: Request) -> Response:
-    return PlainTextResponse(METRICS)
-
-
-def _basic(password: str) -> str:
-    return f"Basic {b64encode(f'anybody:{password}'.encode()).decode()}"
-
-
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """Serve the hub to a browser."""
-    made = Seen(tmp_path_factory.mktemp("seen"))
-    with made.roles, made.server, made.browser:
+    with Seen(tmp_path_factory.mktemp("seen")) as made:
         yield made
-    made.town.store.close()
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -232,7 +117,7 @@ def test_whoever_signs_out_with_a_key_sees_nothing_of_the_account_any_more(seen:
     browser.evaluate(f"{out}.focus()")
     browser.press("Enter")
     browser.arrives()
-    assert browser.evaluate("location.pathname") != "/compte"
+    assert "Vous n'êtes pas connecté" in browser.evaluate("document.querySelector('main').innerText")
     for address in ("/compte", "/compte/acces"):
         browser.open(f"{seen.server.url}{address}")
         assert browser.evaluate("document.querySelector('main').innerText") != there
@@ -240,6 +125,15 @@ def test_whoever_signs_out_with_a_key_sees_nothing_of_the_account_any_more(seen:
     browser.evaluate("history.go(-3)")
     browser.arrives()
     assert browser.evaluate(f"{out} === null")
+
+
+def test_a_picture_is_of_the_window(seen: Seen) -> None:
+    """As wide and as high as it, in PNG."""
+    seen.browser.looks(PHONE, 600)
+    seen.visit("/compte")
+    picture = seen.browser.picture()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (int.from_bytes(picture[16:20], "big"), int.from_bytes(picture[20:24], "big")) == (PHONE, 600)
 
 
 def test_a_defect_is_found(seen: Seen) -> None:

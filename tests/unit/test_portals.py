@@ -62,6 +62,14 @@ class City:
         change = DatasetChange(int(NOW.timestamp() * 1000), 1, 0, 0, exports.digest(text))
         self.exports[name] = Export(dataset, [], exports.digest(text), files, [change])
 
+    def read(self, name: str) -> list[bytes]:
+        """Return what whoever reads the dataset finds under the titles of its files."""
+        (dataset,) = self.there()
+        titles = [file.title for file in self.exports[name].files]
+        listed = [(one.get("name") or one["title"], one["id"]) for one in dataset["resources"]]
+        assert sorted(title for title, _ in listed if title in titles) == sorted(titles)
+        return [self.box.files[number] for title, number in listed if title in titles]
+
     def go(self) -> None:
         self.turn(threading.Event())
 
@@ -102,7 +110,7 @@ def test_wherever_a_publication_breaks_off_nothing_of_it_is_public_and_the_next_
     city.write("prets", b"whole")
     city.go()
     needed = len(city.box.calls)
-    for step in sorted({0, 1, 2, needed - 1}):
+    for step in range(needed):
         folder = tmp_path / str(step)
         folder.mkdir()
         other = City(folder, type(city.box)())
@@ -121,12 +129,61 @@ def test_wherever_a_publication_breaks_off_nothing_of_it_is_public_and_the_next_
         assert other.table.rows["prets"].state == "sent"
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_wherever_an_update_breaks_off_the_old_files_are_there_or_the_new_ones(
+    tmp_path: Path, city: City, *, lost: bool
+) -> None:
+    """Never some of both: each call fails once, before it was done or after; the next try leaves only the new."""
+    city.write("prenoms", b"old")
+    city.go()
+    before = len(city.box.calls)
+    city.write("prenoms", b"new")
+    city.go()
+    for step in range(len(city.box.calls) - before):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        other = City(folder, type(city.box)())
+        other.write("prenoms", b"old")
+        other.go()
+        other.write("prenoms", b"new")
+        other.box.away = [0] * step + ([] if lost else [503])
+        with pytest.raises(Transient):
+            _breaking(other, step, lost)
+        assert other.read("prenoms") in ([b"old"] * 4, [b"new"] * 4)
+        other.now = other.table.rows["prenoms"].next_at
+        other.go()
+        assert other.read("prenoms") == [b"new"] * 4
+        assert list(other.box.files.values()) == [b"new"] * 4
+
+
+def test_what_was_published_before_can_be_published_again(tmp_path: Path, city: City) -> None:
+    """Wherever the way from it broke off: files that are about to go are not taken for those that are to come."""
+    for text in (b"one", b"two"):
+        before = len(city.box.calls)
+        city.write("prenoms", text)
+        city.go()
+    for step in range(len(city.box.calls) - before):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        other = City(folder, type(city.box)())
+        other.write("prenoms", b"one")
+        other.go()
+        other.write("prenoms", b"two")
+        other.box.away = [0] * step + [503]
+        with pytest.raises(Transient):
+            other.go()
+        other.write("prenoms", b"one")
+        other.go()
+        assert other.read("prenoms") == [b"one"] * 4
+        assert list(other.box.files.values()) == [b"one"] * 4
+
+
 def _breaking(city: City, step: int, lost: bool) -> None:
     if lost:
-        handle = city.box.handle_request
+        handle, begun = city.box.handle_request, len(city.box.calls)
 
         def handled(request: Any) -> Any:
-            city.box.lost = int(len(city.box.calls) == step)
+            city.box.lost = int(len(city.box.calls) == begun + step)
             return handle(request)
 
         city.box.handle_request = handled  # type: ignore[method-assign]

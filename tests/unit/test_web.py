@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strength import examples
-from web_town import ANNE, NOW, PROPOSAL, SECRET, Town, live, seal_of, waits
+from web_town import ANNE, CARD, NOW, PROPOSAL, SECRET, Town, live, seal_of, waits
 
 from hub import catalogue
 from hub.model.decision import Deliver
@@ -201,6 +201,7 @@ def test_a_clerk_decides_once_and_by_the_page_alone(town: Town, monkeypatch: pyt
     assert "•••••D" in page
     assert "•••••T" in page
     assert "aujourd" in page
+    assert "(bibliothèque)" in page
     forged = {"proposal": PROPOSAL, "reason": "proven", "seal": "0" * 64}
     assert clerk.post("/liens", data=forged).status_code == 403
     assert clerk.post("/liens", data={**forged, "reason": "why not"}).status_code == 422
@@ -211,7 +212,7 @@ def test_a_clerk_decides_once_and_by_the_page_alone(town: Town, monkeypatch: pyt
     product, wish = town.written[0]
     assert (product, wish.feed, wish.key) == ("publik", "decision", f"publik:{ANNE}")
     told = json.loads(wish.value)
-    assert (told["clerk"], told["accepted"], told["link"]["scope"]) == ("mediatheque", True, ["a"])
+    assert (told["clerk"], told["accepted"], told["link"]["scope"]) == ("mediatheque", True, ["library"])
     record = Record(
         product, wish.feed, wish.key.encode(), wish.value, wish.raw_id or "", 1, Origin("raw.publik", 1, 0, 1)
     )
@@ -220,7 +221,7 @@ def test_a_clerk_decides_once_and_by_the_page_alone(town: Town, monkeypatch: pyt
         "LinkDecided",
         "LinkRequested",
     ]
-    refused = LinkDecided(citizen=ANNE, subject="ils_di:7", proposal=PROPOSAL, accepted=False, clerk="other")
+    refused = LinkDecided(citizen=ANNE, subject=CARD, proposal=PROPOSAL, accepted=False, clerk="other")
     town.happens(refused, f"publik:{ANNE}", "publik")
     assert clerk.post("/liens", data=form).status_code == 409
     assert "Aucun lien" in clerk.get("/liens").text
