@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from hub import catalogue
-from hub.config import Notifications, Settings, Source
+from hub.config import Settings, Source
 from hub.kafka.project import as_json
 from hub.model.errors import TooLarge, Transient
 from hub.model.event import StoredEvent
@@ -124,7 +124,7 @@ class Town:
             payload,
             as_json(payload),
         )
-        self.store.project([event], CityPolicy(Notifications()), NOW)
+        self.store.project([event], CityPolicy(self.configured), NOW)
 
     def login(self) -> None:
         """Open the page with a one-time link."""

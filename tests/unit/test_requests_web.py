@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from hub import catalogue
-from hub.config import Notifications, Settings
+from hub.config import Settings
 from hub.kafka.project import as_json
 from hub.model.event import Payload, StoredEvent
 from hub.model.notice import Urgency
@@ -53,7 +53,7 @@ class Desk:
             f"e{self.number}", payload.TYPE, f"hubee:{CASE}", "hubee", "person", moment, moment, seq, 1, payload,
             as_json(payload),
         )  # fmt: skip
-        self.store.project([event], CityPolicy(Notifications()), NOW)
+        self.store.project([event], CityPolicy(Settings()), NOW)
 
     def look(self, said: str = "clerk") -> Response:
         return self.client.get("/demandes", auth=("anybody", said))
