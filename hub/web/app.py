@@ -41,7 +41,7 @@ from hub.web.edges import Edges
 from hub.web.forms import Seals, Tries, seal_of
 from hub.web.households import add_households
 from hub.web.notices import add_notices
-from hub.web.operations import Flow, Pauses
+from hub.web.operations import Flow, Pauses, since
 from hub.web.problems import Problem, documented, install
 from hub.web.requests import add_requests
 from hub.web.resident import add_pages
@@ -170,20 +170,23 @@ def create_app(
         local = request.client is not None and request.client.host in LOOPBACK and public.hostname in LOOPBACK
         if not local or "x-forwarded-for" in request.headers:
             staff(request, "operations:read")
+        now = clock()
+        seen = flow.read()
         return page(
             request,
             "operations.html",
-            flow=flow.read(),
+            flow=seen,
+            paused=[(name, told, since(told.since, now)) for name, told in seen["paused"].items()],
             counts=store.counts(),
             outbox=store.outbox_counts(),
             stops=store.stops(),
             publications=[row for row in store.publications() if row.state != "sent"],
-            late=[(miss, miss.at.astimezone(CITY)) for miss in too_late(store, clock())],
+            late=[(miss, miss.at.astimezone(CITY)) for miss in too_late(store, now)],
             fresh={
                 name: datetime.fromtimestamp(at / 1000, CITY).strftime("%d/%m %H:%M:%S")
                 for name, at in sorted(store.freshness().items())
             },
-            now=clock().astimezone(CITY),
+            now=now.astimezone(CITY),
         )
 
     @app.get("/healthz", include_in_schema=False)

@@ -38,7 +38,7 @@ hub_records_decided_total{product="chrono",kind="deliver",code=""} 5
 hub_records_decided_total{product="chrono",kind="quarantine",code="shape"} 2
 hub_raw_written_total{product="chrono"} 7
 hub_vendor_drift_total{product="chrono",feed="bookings",path="$.allergies.declared",change="new"} 1
-hub_product_paused{product="chrono"} 1
+hub_product_paused_timestamp_seconds{product="chrono",who="breaker",why="23 of 100 records rejected"} 1773127000
 hub_waiting_seconds{what="the broker"} 3
 """
 USABLE = "a[href], button, summary, input:not([type=hidden]), select, textarea, section.wide[tabindex]"

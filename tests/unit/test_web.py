@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.responses import PlainTextResponse
 from strength import examples
 from web_town import ANNE, NOW, PROPOSAL, SECRET, Town, live, seal_of, waits
 
@@ -21,6 +23,7 @@ from hub.model.decision import Deliver
 from hub.model.errors import Transient
 from hub.model.record import Origin, Record
 from hub.pipeline.process import process
+from hub.testing.town.host import Server
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import (
     LinkDecided,
@@ -158,6 +161,22 @@ def test_the_operations_page_shows_the_database(town: Town) -> None:
     page = town.client.get("/operations").text
     assert "open links" in page
     assert "No discovery list" in page
+
+
+def test_the_operations_page_says_who_paused_a_product_and_why(town: Town) -> None:
+    """As the roles' metrics say it, the last pause once; a product that goes on is not there."""
+    at = (NOW - timedelta(hours=3)).timestamp()
+    paused = "hub_product_paused_timestamp_seconds"
+    one = f'{paused}{{product="chrono",who="breaker",why="23 of 100 records <rejected>"}} {at}\n'
+    other = f'{paused}{{product="chrono",who="mm",why="of long ago"}} 5\nhub_product_paused{{product="koha"}} 0\n'
+    with Server(PlainTextResponse(one)) as first, Server(PlainTextResponse(other)) as second:
+        listed = [{"targets": [f"127.0.0.1:{role.port}"], "labels": {"role": "normalise"}} for role in (first, second)]
+        (town.folder / "none.json").write_text(json.dumps(listed), "utf-8")
+        page = town.client.get("/operations").text
+    assert "the breaker: 23 of 100 records &lt;rejected&gt;" in page
+    assert "since 2026-03-10 05:40 (3 h)" in page
+    assert "of long ago" not in page
+    assert "koha" not in page
 
 
 def test_the_operations_page_shows_what_a_portal_did_not_take(town: Town) -> None:
