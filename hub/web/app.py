@@ -172,11 +172,14 @@ def create_app(
             staff(request, "operations:read")
         now = clock()
         seen = flow.read()
+        undecided, oldest = store.undecided()
         return page(
             request,
             "operations.html",
             flow=seen,
             paused=[(name, told, since(told.since, now)) for name, told in seen["paused"].items()],
+            undecided=(undecided, since(oldest / 1000, now) if oldest is not None else ""),
+            unmatched=[(one, since(one.oldest / 1000, now)) for one in store.unmatched()],
             counts=store.counts(),
             outbox=store.outbox_counts(),
             stops=store.stops(),

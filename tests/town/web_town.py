@@ -69,6 +69,7 @@ class Town:
                 **more,
             }
         )
+        self.now = NOW
         self.away = False
         self.takes = 10**6
         self.written: list[tuple[str, Emit]] = []
@@ -87,7 +88,7 @@ class Town:
             catalogue.connectors(),
             self.publish,
             lambda product, result: self.calls.append((product, result)),
-            lambda: NOW,
+            lambda: self.now,
             lambda *told: self.came.append(told),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -177,6 +178,22 @@ def test_the_operations_page_says_who_paused_a_product_and_why(town: Town) -> No
     assert "since 2026-03-10 05:40 (3 h)" in page
     assert "of long ago" not in page
     assert "koha" not in page
+
+
+def test_the_operations_page_says_what_waits_to_be_linked_and_since_when(town: Town) -> None:
+    """How many links and subjects, and the age of the oldest; nobody's number is on it."""
+    assert "the oldest" not in town.client.get("/operations").text
+    waits(town)
+    for subject in ("chrono:E7", "chrono:E8"):
+        town.happens(HoldReady(), subject, "chrono")
+    town.now += timedelta(days=3)
+    page = town.client.get("/operations").text
+    told = re.findall(r'href="/liens">([^<]*)</a></strong><span>([^<]*)</span></div><span[^>]*>(\d+)<', page)
+    assert told == [
+        ("links to decide", "the oldest since 2026-03-10 08:40 (3 days)", "1"),
+        ("unmatched, chrono", "subjects that nobody is linked to, the oldest since 2026-03-10 08:40 (3 days)", "2"),
+    ]
+    assert not re.search(r"chrono:|ils_di:|E7|" + ANNE[:8], page)
 
 
 def test_the_operations_page_shows_what_a_portal_did_not_take(town: Town) -> None:
