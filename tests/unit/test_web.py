@@ -24,6 +24,7 @@ from hub.model.decision import Deliver
 from hub.model.errors import Transient
 from hub.model.record import Origin, Record
 from hub.pipeline.process import process
+from hub.store.disclosures import Disclosures
 from hub.testing.town.host import Server
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import (
@@ -260,6 +261,27 @@ def test_a_clerk_decides_once_and_by_the_page_alone(town: Town, monkeypatch: pyt
     town.happens(refused, f"publik:{ANNE}", "publik")
     assert clerk.post("/liens", data=form).status_code == 409
     assert "Aucun lien" in clerk.get("/liens").text
+
+
+def test_the_resident_sees_which_desk_was_shown_a_link_that_waits(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a day, however often the list is opened; and while that cannot be written, the list is not shown."""
+
+    def away(*_: Any) -> None:
+        raise Transient("database: disk full")
+
+    clerk = waits(town)
+    for _ in range(2):
+        assert clerk.get("/liens").status_code == 200
+    town.login()
+    page = town.client.get("/compte/acces").text
+    assert page.count("<strong>mediatheque</strong><span>Consultation de vos liens au guichet</span>") == 1
+    town.now += timedelta(days=1)
+    with monkeypatch.context() as full:
+        full.setattr("hub.store.disclosures.insert_new", away)
+        refused = clerk.get("/liens")
+        assert (refused.status_code, "•••••D" in refused.text) == (503, False)
+    clerk.get("/liens")
+    assert [told.recipient for told in Disclosures(town.store).of(ANNE)] == ["mediatheque"] * 2
 
 
 def test_links_are_decided_with_a_token_of_that_scope_also_on_the_machine(town: Town) -> None:
