@@ -183,7 +183,7 @@ def test_a_read_by_a_service_is_shown_to_the_citizen_alone(town: Town) -> None:
     family(town)
     assert ask(town, citizen=MARC).status_code == 200
     town.login()
-    assert "Personne n'a reçu" in town.client.get("/compte/acces").text
+    assert "Aucune consultation" in town.client.get("/compte/acces").text
     assert ask(town).status_code == 200
     page = town.client.get("/compte/acces").text
     assert "portal" in page
@@ -310,6 +310,19 @@ def test_pages_of_entries_give_each_once_in_order(town: Town) -> None:
         assert ask(town, f"/entries?after={lost}").json()["code"] == "lost_place"
     link(town, MARC, "ils_di:7")
     assert ask(town, f"/entries?after={ids[0]}", MARC).json()["code"] == "lost_place"
+
+
+def test_the_page_of_accesses_says_that_subscribers_are_not_on_it(town: Town) -> None:
+    """Whether anything was received otherwise or not: nobody takes the list for all of it."""
+    town.login()
+    says = "ils les reçoivent au fil de l'eau et ne figurent pas dans cette liste"
+    empty = town.client.get("/compte/acces").text
+    assert "Aucune consultation" in empty
+    assert says in empty
+    Disclosures(town.store).tell(Disclosure(ANNE, 1, "portal", "api", ("canteen",)))
+    listed = town.client.get("/compte/acces").text
+    assert "Aucune consultation" not in listed
+    assert says in listed
 
 
 def test_a_pause_is_known_without_waiting_for_the_roles() -> None:
