@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 
 from hub import catalogue
 from hub.config import Settings, Source
+from hub.delivery import seals
 from hub.kafka.project import as_json
 from hub.model.errors import TooLarge, Transient
 from hub.model.event import StoredEvent
@@ -135,6 +136,13 @@ class Town:
         """Press the button of a one-time link."""
         page = self.client.get(f"/connexion/{token}").text
         return self.client.post("/connexion", data={"token": token, "seal": seal_of(page)})
+
+
+def way_out(town: Town) -> str:
+    """Return the link for ending messages that a mail to the parent bears; the town needs a secret that seals it."""
+    (mail, *_) = town.store.due("mail", 2**53, 1)
+    seal = seals.of(town.configured.notifications.unsubscribe_secret_file, mail.id)
+    return f"/desinscription/{mail.id}/{seal}"
 
 
 def seal_of(page: str) -> str:

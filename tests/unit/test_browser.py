@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from web_town import ANNE, NOW, Town, furnish, waits
+from web_town import ANNE, NOW, Town, furnish, waits, way_out
 
 from hub import catalogue
 from hub.config import OpenData
@@ -110,7 +110,8 @@ class Seen:
             self.browser.press("Tab")
             self.browser.press("Enter")
             self.browser.arrives()
-        self.browser.open(f"{self.server.url}{page.format(mandate=self.mandate, anne=ANNE)}")
+        places = {"mandate": self.mandate, "anne": ANNE, "way_out": way_out(self.town)}
+        self.browser.open(f"{self.server.url}{page.format_map(places)}")
 
 
 PAGES = {
@@ -120,6 +121,7 @@ PAGES = {
     "/compte?": "nobody",
     "/connexion/abc": "nobody",
     "/nulle-part": "nobody",
+    "{way_out}": "nobody",
     "/liens": "clerk",
     "/demandes": "agent",
     "/foyers?citizen={anne}": "agent",
