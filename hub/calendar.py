@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from functools import cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from holidays import country_holidays
@@ -38,9 +39,21 @@ def is_school_day(day: date, zone: str) -> bool:
         return True
 
 
-def cut_off(day: date, at: time, days: int, zone: str) -> datetime:
-    """Return the last moment to change what is for `day`: at a local time, so many school days before."""
-    while days:
-        day -= timedelta(days=1)
-        days -= is_school_day(day, zone)
-    return datetime.combine(day, at, CITY)
+class CutOff(NamedTuple):
+    """Until when the canteen's desk takes a change for a day: the desk works on the days on which there is school."""
+
+    days: int
+    """So many of the desk's days before; 0: on the same day."""
+    at: time
+    """Local time in the city."""
+    zone: str
+    """Of school holidays: `A`, `B` or `C`."""
+
+    def of(self, day: date) -> datetime:
+        """Return the last moment, in the city's time, to change what is for `day`."""
+        left = self.days
+        # What is for a day on which nobody sits at the desk closes with the desk's last day before it.
+        while left or not is_school_day(day, self.zone):
+            day -= timedelta(days=1)
+            left -= left > 0 and is_school_day(day, self.zone)
+        return datetime.combine(day, self.at, CITY)

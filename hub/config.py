@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from hub.calendar import CutOff
 from hub.catalogue import ROOT, datasets
 from hub.model.connector import Connector
 from hub.model.sink import Sink as SinkConnector
@@ -96,13 +97,19 @@ class Web(_Section):
     """SHA-256 hashes of API tokens with their scopes; `hub token new` adds one."""
 
 
-class Account(_Section):
-    """What the account tells of the city's own rules."""
+class Canteen(_Section):
+    """The city's rule for changing a meal, which the account and the messages tell."""
 
-    canteen_days: int | None = Field(default=None, ge=0, le=30)
-    """Working days before a meal until which it can be changed; empty: the page does not say."""
-    canteen_time: time = time(10, 0)
+    cut_off_days: int | None = Field(default=None, ge=0, le=30)
+    """School days before a meal until which it can be changed, 0: on the same day; empty: nothing is said about it."""
+    cut_off_time: time = time(10, 0)
     """Time of that day, in Europe/Paris."""
+    school_zone: Literal["A", "B", "C"] = "A"
+    """Zone of school holidays."""
+
+    def cut_off(self) -> CutOff | None:
+        """Return the rule, or None where the city has not said it."""
+        return None if self.cut_off_days is None else CutOff(self.cut_off_days, self.cut_off_time, self.school_zone)
 
 
 class Provider(_Section):
@@ -181,12 +188,6 @@ class Notifications(_Section):
     """When the daily digest goes out to who asked for it."""
     working_days: bool = True
     """Whether reminders that can wait for a working day do."""
-    cut_off: str = Field(default="09:00", pattern=f"{CLOCK}|^$")
-    """Until when a meal can be booked or cancelled; empty: nothing is said about it."""
-    cut_off_days: int = Field(default=0, ge=0)
-    """So many school days before the meal; 0: on the same day."""
-    school_zone: Literal["A", "B", "C"] = "A"
-    """Zone of school holidays."""
     stop_bounced: bool = True
     """Whether nothing more goes to an address that its provider calls dead, until its owner names another."""
     unsubscribe_secret_file: Path | None = None
@@ -310,8 +311,8 @@ class Settings(_Section):
     """What is too large for Kafka."""
     web: Web = Web()
     """Web role."""
-    account: Account = Account()
-    """The account."""
+    canteen: Canteen = Canteen()
+    """The canteen."""
     sign_in: dict[str, Provider] = Field(default_factory=dict)
     """Providers by which residents sign in, by names of your choice; the link that works once works beside them."""
     telemetry: Telemetry = Telemetry()

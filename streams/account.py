@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
+from hub.calendar import CutOff
 from hub.locale import day_words
 
 CITY = ZoneInfo("Europe/Paris")
@@ -125,21 +126,6 @@ class Linked(Protocol):
         """Names of blocks that it is limited to; empty: all."""
 
 
-class Deadline(NamedTuple):
-    """Until when a meal can be changed: so many working days before it, at a time of the day."""
-
-    days: int
-    at: time
-
-    def of(self, day: date) -> datetime:
-        """Return the last moment to change what is booked for a day."""
-        left = self.days
-        while left or day.weekday() >= 5:
-            day -= timedelta(days=1)
-            left -= day.weekday() < 5 and left > 0
-        return datetime.combine(day, self.at, CITY)
-
-
 class Pace(NamedTuple):
     """How often sources are asked, and which are not listened to for now."""
 
@@ -206,13 +192,13 @@ def blocks(
     fresh: Mapping[str, int],
     sources: Mapping[str, Collection[str]],
     titles: Mapping[tuple[str, str], str],
-    deadline: Deadline | None = None,
+    cut_off: CutOff | None = None,
     pace: Pace = Pace(),
 ) -> list[Block]:
     """Return the four blocks that every account has, and those that this one has something for.
 
     `fresh` is the moment (ms) up to which each product is known; `sources` names, by product, the types
-    that it says of this citizen or of the town; `titles` are those of `works`.  Without a `deadline` no line
+    that it says of this citizen or of the town; `titles` are those of `works`.  Without a `cut_off` no line
     tells until when a meal can be changed.
     """
     known = list(entries)
@@ -230,7 +216,7 @@ def blocks(
         said = [entry for entry in known if entry.type.startswith(SHOWS[block.name])]
         match block.name:
             case "canteen":
-                block.lines = _canteen(said, now, deadline)
+                block.lines = _canteen(said, now, cut_off)
             case "library":
                 block.lines = _library(said, today, titles)
             case "requests":
@@ -312,7 +298,7 @@ def _span(first: date | None, last: date | None, today: date) -> str:
     return told + (f", jusqu'au {day_words(last)}" if ends and last else "")
 
 
-def _canteen(entries: Iterable[Entry], now: datetime, deadline: Deadline | None) -> list[Line]:
+def _canteen(entries: Iterable[Entry], now: datetime, cut_off: CutOff | None) -> list[Line]:
     today = now.astimezone(CITY).date()
     monday = today - timedelta(days=today.weekday())
     # From Friday on, next week is what a family looks for.
@@ -338,11 +324,11 @@ def _canteen(entries: Iterable[Entry], now: datetime, deadline: Deadline | None)
         line.said, line.until = entry, ""
         match entry.type.rpartition(".")[2]:
             case "MealBooked":
-                line.until = _changeable(day, now, deadline)
+                line.until = _changeable(day, now, cut_off)
                 waiting = payload.get("waiting_list")
                 line.state, line.tone = ("Sur liste d'attente", "warn") if waiting else ("Réservé", "good")
             case "MealCancelled":
-                line.until = _changeable(day, now, deadline)
+                line.until = _changeable(day, now, cut_off)
                 line.state, line.tone = "Annulé", ""
             case "MealEaten":
                 line.state, line.tone = "Présent", "good"
@@ -351,10 +337,10 @@ def _canteen(entries: Iterable[Entry], now: datetime, deadline: Deadline | None)
     return sorted(bookings.values(), key=lambda line: line.order)
 
 
-def _changeable(day: date, now: datetime, deadline: Deadline | None) -> str:
-    if deadline is None:
+def _changeable(day: date, now: datetime, cut_off: CutOff | None) -> str:
+    if cut_off is None:
         return ""
-    last = deadline.of(day)
+    last = cut_off.of(day)
     if now > last:
         return "Ne peut plus être modifié" if day >= now.astimezone(CITY).date() else ""
     when = "à aujourd'hui" if last.date() == now.astimezone(CITY).date() else f"au {day_words(last.date())}"

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid5
 
-from hub.calendar import CITY, cut_off, is_working_day
+from hub.calendar import CITY, CutOff, is_working_day
 from hub.locale import day_words
 from hub.model.notice import EVERYTHING, Again, Concerned, Notice, Recipient, Urgency, Waiting
 
@@ -101,11 +101,8 @@ class Manners(NamedTuple):
     digest_at: time
     working_days: bool
     """Whether what can wait for a working day does."""
-    cut_off: time | None
-    """Until when a day at school can be changed; None: nothing is said about it."""
-    cut_off_days: int
-    """So many school days before."""
-    school_zone: str
+    cut_off: CutOff | None
+    """Until when a meal can be changed; None: nothing is said about it."""
 
 
 _STATUS = {
@@ -261,8 +258,8 @@ def _fact(event: Told, rule: Rule, now: datetime, manners: Manners) -> tuple[dic
     values = _values(event.payload)
     ends = datetime.fromtimestamp(event.read_at / 1000, UTC) + rule.useful
     day = getattr(event.payload, rule.cut_off, None) if rule.cut_off is not None else None
-    if isinstance(day, date) and manners.cut_off is not None:
-        closes = cut_off(day, manners.cut_off, manners.cut_off_days, manners.school_zone)
+    if isinstance(day, date) and manners.cut_off is not None and day >= now.astimezone(CITY).date():
+        closes = manners.cut_off.of(day)
         if closes.astimezone(UTC) > now:
             values["cancel_until"] = f"{day_words(closes.date())} à {closes:%H:%M}"
             ends = min(ends, closes.astimezone(UTC))

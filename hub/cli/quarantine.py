@@ -170,7 +170,7 @@ def _preview(desk: Desk, rehearsal: Rehearsal, *, notify: bool) -> dict[str, Any
     store = Store(store_url(desk.settings))
     try:
         reach = store.reach(
-            [to_store(event) for event in rehearsal.events], CityPolicy(desk.settings.notifications), datetime.now(UTC)
+            [to_store(event) for event in rehearsal.events], CityPolicy(desk.settings), datetime.now(UTC)
         )
         residents, known = len(reach.residents), len(reach.known)
         notices = reach.notices if notify else 0

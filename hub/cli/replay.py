@@ -149,9 +149,7 @@ def _radius(bench: Workbench, connector: Connector, first: dict[int, int], setti
             found.records += again.records
             found.events += told
             found.rejected.update(str(code) for code in again.rejected.values())
-        reach = store.reach(
-            [to_store(event) for event in found.events], CityPolicy(settings.notifications), datetime.now(UTC)
-        )
+        reach = store.reach([to_store(event) for event in found.events], CityPolicy(settings), datetime.now(UTC))
         found.residents = len(reach.residents)
     except Transient as error:
         click.echo(f"hub replay: {error.reason}; is the database of store.url there?", err=True)

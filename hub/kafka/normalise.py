@@ -52,8 +52,8 @@ class Decisions(Protocol):
         """Tell how many subjects of a partition wait, and since when (UTC seconds, 0 for none)."""
         ...
 
-    def switched(self, product: str, paused: bool, who: str, why: str) -> None:
-        """Tell that a product was paused, or goes on."""
+    def switched(self, product: str, switch: Switch) -> None:
+        """Tell that a product was paused, or goes on: who said so, why and when."""
         ...
 
     def void(self, topic: str, partition: int, records: int) -> None:
@@ -122,7 +122,7 @@ class Normalise:
         if not switch.paused:
             passed = time.time() - switch.at / 1000
             self._breakers[product].reset(time.monotonic() + GRACE_SECONDS - passed)
-        self._watch.switched(product, switch.paused, switch.who, switch.why)
+        self._watch.switched(product, switch)
 
     async def _pause(self, product: str, why: str) -> None:
         switch = Switch(True, BREAKER, why, int(time.time() * 1000))

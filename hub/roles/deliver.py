@@ -117,7 +117,7 @@ class _Sinks:
         self._store = store
         self._writer = writer
         self._threads: dict[str, list[Repeating]] = {}
-        self._policy = CityPolicy(runtime.settings.notifications)
+        self._policy = CityPolicy(runtime.settings)
         open_data = runtime.settings.open_data
         public_url = f"{runtime.settings.web.public_url.rstrip('/')}/donnees"
         files = OpenDataTurn(store, open_data, catalogue.datasets(), public_url, self)

@@ -11,6 +11,7 @@ from hub import catalogue
 from hub.config import Settings
 from hub.kafka.normalise import Normalise
 from hub.kafka.produce import BatchProducer
+from hub.kafka.switches import Switch
 from hub.kafka.wire import SWITCH_TOPIC
 from hub.model.command import Command
 from hub.model.connector import Connector
@@ -70,8 +71,8 @@ class _Decisions:
         for report in reports:
             CommandObeyed(product, report).emit(self._telemetry)
 
-    def switched(self, product: str, paused: bool, who: str, why: str) -> None:
-        ProductSwitched(product, paused, who, why).emit(self._telemetry)
+    def switched(self, product: str, switch: Switch) -> None:
+        ProductSwitched(product, *switch).emit(self._telemetry)
 
     def void(self, topic: str, partition: int, records: int) -> None:
         RecordsVoid(topic, partition, records).emit(self._telemetry)

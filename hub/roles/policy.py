@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 
 from hub import catalogue
-from hub.config import Notifications
+from hub.config import Settings
 from hub.model.event import StoredEvent
 from hub.model.notice import Again, Concerned, Notice, Recipient, Waiting
 from streams import notify
@@ -17,7 +17,7 @@ from streams.open_data.dataset import finest
 class CityPolicy:
     """The streams, with the city's settings."""
 
-    def __init__(self, settings: Notifications) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Write to people when `settings` say so."""
         self._manners = manners(settings)
         self._counted = finest(list(catalogue.datasets().values()))
@@ -35,15 +35,14 @@ class CityPolicy:
         return countable(self._counted, event.type, datetime.fromtimestamp(event.time / 1000, UTC), event.payload)
 
 
-def manners(settings: Notifications) -> notify.Manners:
+def manners(settings: Settings) -> notify.Manners:
     """Read the settings as the stream takes them."""
+    notifications = settings.notifications
     return notify.Manners(
-        quiet_from=time.fromisoformat(settings.quiet_from),
-        quiet_until=time.fromisoformat(settings.quiet_until),
-        cap=settings.cap,
-        digest_at=time.fromisoformat(settings.digest_at),
-        working_days=settings.working_days,
-        cut_off=time.fromisoformat(settings.cut_off) if settings.cut_off else None,
-        cut_off_days=settings.cut_off_days,
-        school_zone=settings.school_zone,
+        quiet_from=time.fromisoformat(notifications.quiet_from),
+        quiet_until=time.fromisoformat(notifications.quiet_until),
+        cap=notifications.cap,
+        digest_at=time.fromisoformat(notifications.digest_at),
+        working_days=notifications.working_days,
+        cut_off=settings.canteen.cut_off(),
     )

@@ -29,7 +29,7 @@ def run(settings: Settings) -> None:
     store = open_store(runtime, threading.Event())
     if store is None:
         return
-    policy = CityPolicy(settings.notifications)
+    policy = CityPolicy(settings)
 
     def write(batch: Sequence[StoredEvent], replays: Sequence[Replay]) -> None:
         applied = store.project(batch, policy, datetime.now(UTC), replays)

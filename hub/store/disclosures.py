@@ -6,16 +6,20 @@ import json
 import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple
-from uuid import uuid4
+from datetime import date
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import insert, select
 
 from hub.store import tables as t
+from hub.store.many import insert_new
 from hub.store.store import Store
 
 RECENT = 200
 """Deliveries that are shown, the last ones."""
+DAILY = UUID("6d0f6f0e-93a5-4d0b-9a55-2f1c7f3b8a61")
+"""Names looks that count once a day."""
 
 
 class Disclosure(NamedTuple):
@@ -27,9 +31,13 @@ class Disclosure(NamedTuple):
     recipient: str
     """A service or a desk, by the name of its token; `mail` for the citizen's own mailbox."""
     purpose: str
-    """`api`, `notice`, `assistance` or `desk`."""
+    """`api`, `notice`, `assistance`, `desk` for a look at links, `decision` for one about a request."""
     what: Collection[str]
-    """Names of the blocks that it was about; of a desk none: it sees links."""
+    """Names of the blocks that it was about; of a look at links none."""
+
+    def row(self, name: str) -> dict[str, Any]:
+        """Return it as a row of that id."""
+        return {"id": name, **self._asdict(), "what": json.dumps(sorted(self.what))}
 
 
 class Disclosures:
@@ -55,16 +63,25 @@ class Disclosures:
                 self._write(batch)
         done.result()
 
+    def tell_daily(self, day: date, looks: Sequence[Disclosure]) -> None:
+        """Write what a list is about to show: of each citizen one row per recipient, purpose and day.
+
+        Whoever opens a list again is shown what they were shown; a row for each time would bury the others.
+        Raise `Transient` if it cannot be written: then the list may not be shown.
+        """
+        rows = {
+            name: look.row(name)
+            for look in looks
+            for name in [str(uuid5(DAILY, f"{look.citizen}\x1f{look.recipient}\x1f{look.purpose}\x1f{day}"))]
+        }
+        if rows:
+            with self._store.transaction(write=True) as connection:
+                insert_new(connection, t.disclosures, list(rows.values()))
+
     def _write(self, batch: Sequence[tuple[Disclosure, Future[None]]]) -> None:
         try:
             with self._store.transaction(write=True) as connection:
-                connection.execute(
-                    insert(t.disclosures),
-                    [
-                        {"id": str(uuid4()), **told._asdict(), "what": json.dumps(sorted(told.what))}
-                        for told, _ in batch
-                    ],
-                )
+                connection.execute(insert(t.disclosures), [told.row(str(uuid4())) for told, _ in batch])
         except BaseException as error:
             for _, done in batch:
                 done.set_exception(error)

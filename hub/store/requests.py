@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, insert, or_, select
 
+from hub.calendar import CITY
 from hub.store import tables as t
 
 DECISIONS = UUID("c1f5ce1b-3e0a-5a5f-8b9f-0e7f6c1d2a44")
@@ -67,8 +68,11 @@ class Requests:
         return sorted(still, key=lambda asked: (asked.asked_at, asked.subject))
 
     def decide_request(self, product: str, subject: str, payload: Mapping[str, Any], now: datetime) -> bool:
-        """Write a decision into the outbox; False: one is on its way, or there is no such request."""
-        e, o = t.entries.c, t.outbox.c
+        """Write a decision into the outbox, and for whom the request is linked to that `payload["clerk"]` took it.
+
+        False: one is on its way, or there is no such request.
+        """
+        e, o, link = t.entries.c, t.outbox.c, t.links.c
         with self._write() as connection:
             event_id = connection.execute(
                 select(e.event_id)
@@ -80,6 +84,7 @@ class Requests:
             under_way = connection.execute(select(o.id).where(*about, o.state == "pending").limit(1)).first()
             if event_id is None or under_way is not None:
                 return False
+            moment = int(now.timestamp() * 1000)
             number = connection.execute(select(func.count()).select_from(t.outbox).where(*about)).scalar()
             self._post(
                 connection,
@@ -90,6 +95,21 @@ class Requests:
                 subject=subject,
                 event_id=event_id,
                 payload=payload,
-                moment=int(now.timestamp() * 1000),
+                moment=moment,
             )
+            day = now.astimezone(CITY).date().isoformat()
+            concerned = connection.execute(
+                select(link.citizen).where(
+                    link.subject == subject, link.closed_at.is_(None), or_(link.until.is_(None), link.until >= day)
+                )
+            ).scalars()
+            told = {
+                "at": moment,
+                "recipient": payload["clerk"],
+                "purpose": "decision",
+                "what": json.dumps(["requests"]),
+            }
+            rows = [{"id": str(uuid4()), "citizen": citizen, **told} for citizen in concerned]
+            if rows:
+                connection.execute(insert(t.disclosures), rows)
             return True

@@ -883,6 +883,15 @@ class Store(Notices, Requests, OpenDataTables):
                 for row in rows
             ]
 
+    def undecided(self) -> tuple[int, int | None]:
+        """Count the links that wait for a clerk; return when the oldest was asked for as well, ms."""
+        p = t.proposals.c
+        with self._read() as connection:
+            count, oldest = connection.execute(
+                select(func.count(), func.min(p.asked_at)).where(p.state == "pending")
+            ).one()
+            return count, oldest
+
     def unmatched(self) -> list[Unmatched]:
         """Count the subjects that nobody is linked to, by product, oldest first."""
         e = t.entries.c
@@ -1035,12 +1044,6 @@ class Store(Notices, Requests, OpenDataTables):
             totals["open links"] = (
                 connection.execute(
                     select(func.count()).select_from(t.links).where(t.links.c.closed_at.is_(None))
-                ).scalar()
-                or 0
-            )
-            totals["links to decide"] = (
-                connection.execute(
-                    select(func.count()).select_from(t.proposals).where(t.proposals.c.state == "pending")
                 ).scalar()
                 or 0
             )

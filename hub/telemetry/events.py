@@ -178,11 +178,16 @@ class ProductSwitched:
     paused: bool
     who: str
     why: str
+    at: int
+    """UTC milliseconds."""
 
     def emit(self, to: Telemetry) -> None:
-        """Set the gauge; say who and why."""
+        """Set the gauges; say who and why."""
         to.paused.labels(self.product).set(int(self.paused))
+        # The labels say one pause: what an earlier one left would stand beside it for good.
+        to.paused_at.remove_by_labels({"product": self.product})
         if self.paused:
+            to.paused_at.labels(self.product, self.who, self.why).set(self.at / 1000)
             to.log.error("product paused", product=self.product, who=self.who, why=self.why,
                          remedy=f"hub quarantine try {self.product}; hub resume {self.product}")  # fmt: skip
         else:

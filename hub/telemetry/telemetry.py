@@ -80,6 +80,11 @@ class Telemetry:
         self.drifted: set[tuple[str, ...]] = set()
         """Changes of format that were said once."""
         self.paused = gauge("product_paused", "1 while a product's records are not processed.", "product")
+        self.paused_at = gauge(
+            "product_paused_timestamp_seconds",
+            "Since when a product is paused, by whom and why; absent while it is not.",
+            *("product", "who", "why"),
+        )
         self.settled = counter("quarantine_settled", "Quarantined records that a command settled.", "product", "how")
         self.outbox = gauge("outbox_rows", "Rows of the outbox, by channel and state.", "channel", "state")
         self.delivered = counter("outbox_delivered", "Tries to deliver, by channel and result.", "channel", "result")

@@ -324,7 +324,8 @@ def _manners(settings: Settings) -> str:
         if manners.quiet_from == manners.quiet_until
         else f"quiet from {manners.quiet_from} to {manners.quiet_until}"
     )
-    cut_off = f"cut-off at {manners.cut_off}" if manners.cut_off else "no cut-off is told"
+    rule = settings.canteen.cut_off()
+    cut_off = f"cut-off {rule.days} school days before at {rule.at:%H:%M}" if rule else "no cut-off is told"
     return f"{quiet}; {cut_off}; {f'at most {manners.cap} a day' if manners.cap else 'no cap'}"
 
 

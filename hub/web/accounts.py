@@ -16,7 +16,6 @@ from streams.account import (
     SHOWS,
     SPEAKERS,
     Block,
-    Deadline,
     Line,
     Pace,
     blocks,
@@ -82,8 +81,7 @@ class Accounts:
             for name, source in used.items()
             if connectors[name].poll is not None and source.base_url
         }
-        rule = settings.account
-        self._deadline = Deadline(rule.canteen_days, rule.canteen_time) if rule.canteen_days is not None else None
+        self._cut_off = settings.canteen.cut_off()
 
     def read(self, citizen: str, now: datetime, only: Collection[str] = ()) -> Account:
         """Return the account, or what it has of the blocks that are named."""
@@ -124,7 +122,7 @@ class Accounts:
             fresh,
             sources,
             titles,
-            self._deadline,
+            self._cut_off,
             pace,
         )
         by_subject = {link.subject: link for link in links}

@@ -158,6 +158,24 @@ ENTRIES_EXAMPLE = {
     "next": "0b7f3a0e-5f0e-5f57-9a6a-6a6f2d0b1c11",
 }
 STREAM_EXAMPLE = 'id: 5d41402abc4b2a76b9719d91\nevent: changed\ndata: {"blocks": ["canteen"]}\n\n'
+STREAM_EVENT = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"const": "changed"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "type": "object",
+                "required": ["blocks"],
+                "properties": {"blocks": {"type": "array", "items": {"type": "string"}}},
+            },
+        },
+    },
+}
+"""Of each event, by the word of OpenAPI 3.2 that FastAPI writes as well."""
 ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Of what is answered, for `If-None-Match`."}}
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "What you have is how it stands", "headers": ETAG}}
 Match = Annotated[str | None, Header(description="The `ETag` of what you have.", examples=['"5d41402abc4b2a76"'])]
@@ -252,7 +270,7 @@ def add_api(
     @app.get(
         "/api/v1/accounts/{citizen}/changes",
         responses={
-            200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLE}}},
+            200: {"content": {"text/event-stream": {"itemSchema": STREAM_EVENT, "example": STREAM_EXAMPLE}}},
             **documented(401, 403, 404, 422, 503),
         },
         response_class=StreamingResponse,

@@ -22,6 +22,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
+from pydantic import BaseModel
 
 from hub import __version__, catalogue
 from hub.avro import registry
@@ -41,7 +42,7 @@ from hub.web.edges import Edges
 from hub.web.forms import Seals, Tries, seal_of
 from hub.web.households import add_households
 from hub.web.notices import add_notices
-from hub.web.operations import Flow, Pauses
+from hub.web.operations import Flow, Pauses, since
 from hub.web.problems import Problem, documented, install
 from hub.web.requests import add_requests
 from hub.web.resident import add_pages
@@ -63,8 +64,26 @@ POLICY = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+SIGNATURE = Header(
+    description="`sha256=` and the HMAC-SHA256 of the body with the product's secret, in hexadecimal.",
+    examples=["sha256=2f94a757d2246073e26781d117ce0183ebd87b4d66c460494376d5c37d71985b"],
+)
+CALL_EXAMPLE = {
+    "id": "0b7f3a0e-5f0e-4f57-9a6a-6a6f2d0b1c11",
+    "citizen": "5b0e2a7c-0d3f-4c55-9a51-1f6c2f8f3a10",
+    "type": "link_requested",
+    "at": "2026-03-10T08:40:00+01:00",
+    "link": {"subject": "chrono:E0001", "role": "parent"},
+}
 BEARER = HTTPBearer(auto_error=False, description="A token of `hub token new`.")
 HERE = Path(__file__).parent
+
+
+class Taken(BaseModel):
+    """The answer to a call that is safe."""
+
+    id: str
+    """Of the call's record: it counts once, however often it comes."""
 
 
 Publish = Callable[[str, Emit], Awaitable[str]]
@@ -170,20 +189,26 @@ def create_app(
         local = request.client is not None and request.client.host in LOOPBACK and public.hostname in LOOPBACK
         if not local or "x-forwarded-for" in request.headers:
             staff(request, "operations:read")
+        now = clock()
+        seen = flow.read()
+        undecided, oldest = store.undecided()
         return page(
             request,
             "operations.html",
-            flow=flow.read(),
+            flow=seen,
+            paused=[(name, told, since(told.since, now)) for name, told in seen["paused"].items()],
+            undecided=(undecided, since(oldest / 1000, now) if oldest is not None else ""),
+            unmatched=[(one, since(one.oldest / 1000, now)) for one in store.unmatched()],
             counts=store.counts(),
             outbox=store.outbox_counts(),
             stops=store.stops(),
             publications=[row for row in store.publications() if row.state != "sent"],
-            late=[(miss, miss.at.astimezone(CITY)) for miss in too_late(store, clock())],
+            late=[(miss, miss.at.astimezone(CITY)) for miss in too_late(store, now)],
             fresh={
                 name: datetime.fromtimestamp(at / 1000, CITY).strftime("%d/%m %H:%M:%S")
                 for name, at in sorted(store.freshness().items())
             },
-            now=clock().astimezone(CITY),
+            now=now.astimezone(CITY),
         )
 
     @app.get("/healthz", include_in_schema=False)
@@ -193,10 +218,18 @@ def create_app(
     # -- calls from vendors -----------------------------------------------------------------------
 
     @app.post(
-        "/hooks/{product}/{feed}", status_code=202, responses=documented(400, 401, 404, 413, 422, 503), tags=["calls"]
+        "/hooks/{product}/{feed}",
+        status_code=202,
+        response_model=Taken,
+        responses={
+            202: {"content": {"application/json": {"example": {"id": CALL_EXAMPLE["id"]}}}},
+            **documented(400, 401, 404, 413, 422, 503),
+        },
+        openapi_extra=_takes(connectors),
+        tags=["calls"],
     )
     async def hook(
-        product: str, feed: str, request: Request, x_hub_signature: Annotated[str | None, Header()] = None
+        product: str, feed: str, request: Request, x_hub_signature: Annotated[str | None, SIGNATURE] = None
     ) -> JSONResponse:
         """Take a vendor's call: 202 once it is safe, 4xx when it can never be, 503 to come back."""
         connector = connectors.get(product)
@@ -257,6 +290,20 @@ def create_app(
             path, registered, methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False, response_model=None
         )
     return app
+
+
+def _takes(connectors: Mapping[str, Connector]) -> dict[str, Any]:
+    """Return what OpenAPI says of the body of a call: whatever some feed listens to."""
+    media = {
+        feed.manifest.content_type
+        for connector in connectors.values()
+        for feed in connector.feeds.values()
+        if feed.manifest.style == "webhook"
+    }
+    content = {name: {"schema": {"type": "string"}} for name in sorted(media - {"application/json"})}
+    described = {"application/json": {"schema": {"type": "object"}, "example": CALL_EXAMPLE}, **content}
+    told = "What the product sends to this feed, by docs/reference/connectors.md; the example is the portal's."
+    return {"requestBody": {"required": True, "description": told, "content": described}}
 
 
 def _file(path: Path) -> bytes:

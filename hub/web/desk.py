@@ -17,6 +17,7 @@ from fastapi.responses import RedirectResponse, Response
 from hub.model.connector import Connector
 from hub.model.intake import Emit
 from hub.store import Store
+from hub.store.disclosures import Disclosure, Disclosures
 from hub.store.store import Proposal
 from hub.web.forms import check_seal, seal_of
 from hub.web.orders import Orders
@@ -50,16 +51,21 @@ def add_desk(
     clock: Callable[[], datetime],
 ) -> None:
     """Add the page; `clerk_of` finds who asks, with the secret that was shown, or refuses."""
-    orders = Orders(connectors, DECIDES, publish)
+    orders, disclosures = Orders(connectors, DECIDES, publish), Disclosures(store)
 
     @app.get("/liens", include_in_schema=False)
     def proposals(request: Request) -> Response:
-        _, secret = clerk_of(request)
+        clerk, secret = clerk_of(request)
         now = clock()
+        waiting = store.proposals()
+        at = int(now.timestamp() * 1000)
+        disclosures.tell_daily(
+            now.astimezone(CITY).date(), [Disclosure(one.citizen, at, clerk.name, "desk", ()) for one in waiting]
+        )
         return page(
             request,
             "liens.html",
-            proposals=[(one, seal_of(secret, one.id), _age(one.asked_at, now)) for one in store.proposals()],
+            proposals=[(one, seal_of(secret, one.id), _age(one.asked_at, now)) for one in waiting],
             unmatched=[(one, _age(one.oldest, now)) for one in store.unmatched()],
             claims=CLAIMS,
             agreements=AGREEMENTS,

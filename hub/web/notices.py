@@ -23,7 +23,21 @@ from hub.model.sink import Sink
 from hub.store import Store
 from hub.web.problems import Problem, documented
 
-BEARER = HTTPBearer(auto_error=False, description="The token of `sinks.<product>.receipts_secret_file`.")
+BEARER = HTTPBearer(
+    scheme_name="Receipts",
+    auto_error=False,
+    description="The token of `sinks.<product>.receipts_secret_file`.",
+)
+RECEIPT = {
+    "required": True,
+    "description": "What the provider says, by docs/reference/connectors.md; the example is the message gateway's.",
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "required": ["reference", "status"]},
+            "example": {"reference": "0b7f3a0e-5f0e-5f57-9a6a-6a6f2d0b1c11", "status": "delivered"},
+        }
+    },
+}
 
 
 def add_notices(
@@ -55,7 +69,13 @@ def add_notices(
         sealed(row, seal)
         return page(request, "desinscription.html", done=store.unsubscribe(str(row), now()))
 
-    @app.post("/receipts/{product}", status_code=204, responses=documented(400, 401, 404, 503), tags=["calls"])
+    @app.post(
+        "/receipts/{product}",
+        status_code=204,
+        responses=documented(400, 401, 404, 413, 422, 503),
+        openapi_extra={"requestBody": RECEIPT},
+        tags=["calls"],
+    )
     async def receipt(
         product: str,
         request: Request,
@@ -74,7 +94,8 @@ def add_notices(
             told = receive(await request.body())
         except (ValueError, KeyError, TypeError, RecursionError):
             raise Problem(400, "no_receipt", "This is no receipt", "See docs/reference/connectors.md.") from None
-        if told is not None:
+        # Rows are named by UUIDs; any other text is not ours, and no database takes all that JSON can say.
+        if told is not None and _is_uuid(told.reference):
             row = await asyncio.to_thread(store.receipt, told.reference, now(), told.arrived, told.code)
             if row is not None and row.citizen and told.bounced and settings.notifications.stop_bounced:
                 address = row.payload.get("address", "")
@@ -82,6 +103,14 @@ def add_notices(
                     lambda: store.stop(str(row.citizen), "bounced", now(), channel=row.channel, address=address)
                 )
         return Response(status_code=204)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _secret(path: Path) -> bytes:

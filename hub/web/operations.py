@@ -8,10 +8,22 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from streams.account import CITY
+
+
+class Paused(NamedTuple):
+    """Why a product's records wait."""
+
+    since: float
+    """UTC seconds."""
+    who: str
+    why: str
 
 
 class Flow:
@@ -28,7 +40,7 @@ class Flow:
         rejected: dict[tuple[str, str], float] = defaultdict(float)
         drift: dict[tuple[str, str, str], float] = defaultdict(float)
         waiting: dict[str, float] = {}
-        paused: set[str] = set()
+        paused: dict[str, Paused] = {}
         lag = 0.0
         for target, role in self._targets():
             text = _get(f"http://{target}/metrics")
@@ -51,8 +63,10 @@ class Flow:
                             drift[f"{labels['product']}.{labels['feed']}", labels["path"], labels["change"]] += (
                                 sample.value
                             )
-                        case "hub_product_paused" if sample.value:
-                            paused.add(labels["product"])
+                        case "hub_product_paused_timestamp_seconds":
+                            said = Paused(sample.value, labels["who"], labels["why"])
+                            # Every worker says it, and one may still say the pause before.
+                            paused[labels["product"]] = max(said, paused.get(labels["product"], said))
                         case "hub_lag_records":
                             lag += sample.value
                         case "hub_waiting_seconds" if sample.value:
@@ -62,7 +76,7 @@ class Flow:
             "products": {name: dict(values) for name, values in sorted(products.items())},
             "rejected": sorted(rejected.items()),
             "drift": sorted(drift.items()),
-            "paused": sorted(paused),
+            "paused": dict(sorted(paused.items())),
             "waiting": waiting,
             "lag": lag,
         }
@@ -98,6 +112,13 @@ class Pauses:
         finally:
             self._looked = time.monotonic()
             self._looking.release()
+
+
+def since(at: float, now: datetime) -> str:
+    """Say a moment (UTC seconds) as the city's clock showed it, and how long ago that is."""
+    minutes = int(now.timestamp() - at) // 60
+    ago = f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
+    return f"since {datetime.fromtimestamp(at, CITY):%Y-%m-%d %H:%M} ({ago})"
 
 
 def _get(url: str) -> str:

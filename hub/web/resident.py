@@ -36,6 +36,7 @@ PURPOSES = {
     "notice": "message que vous avez demandé",
     "assistance": "aide d'un agent, sous votre mandat",
     "desk": "consultation de vos liens au guichet",
+    "decision": "décision au guichet sur votre demande",
 }
 REASONS = {
     "DIGITAL_HELP": "aide à l'usage du numérique",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hub import catalogue
+from hub.calendar import CutOff
 from hub.model.decision import Deliver
 from hub.model.event import StoredEvent
 from hub.model.intake import Call
@@ -86,9 +87,7 @@ def test_receiving_reaches_for_nothing(product: str) -> None:
 
 def test_telling_people_reaches_for_nothing() -> None:
     """Whom to tell, and when: holidays are known before anybody asks, in a year that nobody asked about yet too."""
-    manners = Manners(
-        time(21), time(7), 1, time(18), working_days=True, cut_off=time(9), cut_off_days=1, school_zone="A"
-    )
+    manners = Manners(time(21), time(7), 1, time(18), working_days=True, cut_off=CutOff(1, time(9), "A"))
     anne = Recipient("a", "anne@exemple.invalid", frozenset({"library", "canteen"}))
 
     def tell(year: int) -> None:

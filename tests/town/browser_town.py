@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from web_town import ANNE, NOW, Town, furnish, waits
+from web_town import ANNE, NOW, Town, furnish, waits, way_out
 
 from hub import catalogue
 from hub.config import OpenData
@@ -30,7 +30,7 @@ hub_records_decided_total{product="chrono",kind="deliver",code=""} 5
 hub_records_decided_total{product="chrono",kind="quarantine",code="shape"} 2
 hub_raw_written_total{product="chrono"} 7
 hub_vendor_drift_total{product="chrono",feed="bookings",path="$.allergies.declared",change="new"} 1
-hub_product_paused{product="chrono"} 1
+hub_product_paused_timestamp_seconds{product="chrono",who="breaker",why="23 of 100 records rejected"} 1773127000
 hub_waiting_seconds{what="the broker"} 3
 """
 
@@ -110,7 +110,8 @@ class Seen:
             self.browser.press("Tab")
             self.browser.press("Enter")
             self.browser.arrives()
-        self.browser.open(f"{self.server.url}{page.format(mandate=self.mandate, anne=ANNE)}")
+        places = {"mandate": self.mandate, "anne": ANNE, "way_out": way_out(self.town)}
+        self.browser.open(f"{self.server.url}{page.format_map(places)}")
 
 
 PAGES = {
@@ -120,6 +121,7 @@ PAGES = {
     "/compte?": "nobody",
     "/connexion/abc": "nobody",
     "/nulle-part": "nobody",
+    "{way_out}": "nobody",
     "/liens": "clerk",
     "/demandes": "agent",
     "/foyers?citizen={anne}": "agent",

@@ -16,7 +16,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from hub import catalogue
-from hub.config import Notifications, Settings, Source
+from hub.config import Settings, Source
+from hub.delivery import seals
 from hub.kafka.project import as_json
 from hub.model.errors import TooLarge, Transient
 from hub.model.event import StoredEvent
@@ -69,6 +70,7 @@ class Town:
                 **more,
             }
         )
+        self.now = NOW
         self.away = False
         self.takes = 10**6
         self.written: list[tuple[str, Emit]] = []
@@ -87,7 +89,7 @@ class Town:
             catalogue.connectors(),
             self.publish,
             lambda product, result: self.calls.append((product, result)),
-            lambda: NOW,
+            lambda: self.now,
             lambda *told: self.came.append(told),
         )
 
@@ -124,7 +126,7 @@ class Town:
             payload,
             as_json(payload),
         )
-        self.store.project([event], CityPolicy(Notifications()), NOW)
+        self.store.project([event], CityPolicy(self.configured), NOW)
 
     def login(self) -> None:
         """Open the page with a one-time link."""
@@ -134,6 +136,13 @@ class Town:
         """Press the button of a one-time link."""
         page = self.client.get(f"/connexion/{token}").text
         return self.client.post("/connexion", data={"token": token, "seal": seal_of(page)})
+
+
+def way_out(town: Town) -> str:
+    """Return the link for ending messages that a mail to the parent bears; the town needs a secret that seals it."""
+    (mail, *_) = town.store.due("mail", 2**53, 1)
+    seal = seals.of(town.configured.notifications.unsubscribe_secret_file, mail.id)
+    return f"/desinscription/{mail.id}/{seal}"
 
 
 def seal_of(page: str) -> str:

@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from web_town import ANNE, NOW, Town, furnish, seal_of, waits
+from web_town import ANNE, NOW, Town, furnish, seal_of, waits, way_out
 
 from hub.catalogue import ROOT
+from hub.delivery import seals
 from hub.store.mandates import Mandates
 
 VOID = {"meta", "link", "input", "br"}
@@ -67,7 +68,8 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Page]]:
     """Show every page, with something on it."""
-    town = Town(tmp_path_factory.mktemp("pages"))
+    folder = tmp_path_factory.mktemp("pages")
+    town = Town(folder, notifications={"unsubscribe_secret_file": folder / "hook"})
     furnish(town)
     desk = waits(town)
     agent = town.comes_from("127.0.0.1")
@@ -76,8 +78,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Page]]
     closed = town.client.get("/compte").text
     link = town.client.get("/connexion/x").text
     missing = town.client.get("/nulle-part", headers={"Accept": "text/html"}).text
+    out = way_out(town)
+    # Of a mail that is not there any more, and of one that is.
+    nobody = "00000000-0000-4000-8000-000000000000"
+    gone = f"/desinscription/{nobody}/{seals.of(folder / 'hook', nobody)}"
     town.login()
     shown = {
+        "desinscription": town.client.get(out).text,
+        "desinscription, pressed": town.client.post(out).text,
+        "desinscription, too late": town.client.post(gone).text,
         "ferme": closed,
         "lien": link,
         "erreur": missing,
@@ -141,11 +150,12 @@ def test_no_page_needs_script(pages: dict[str, Page]) -> None:
 
 
 def test_every_form_is_sealed(pages: dict[str, Page]) -> None:
-    """Those that change something."""
+    """Those that change something: by a field, or by the address of their page, to which they go back."""
     for name, page in pages.items():
         for form in page.all("form"):
             fields = [field.attributes.get("name") for field in page.all("input") if form in field.inside]
-            assert form.attributes["method"] == "get" or "seal" in fields, name
+            sealed = "seal" in fields or ("action" not in form.attributes and name.startswith("desinscription"))
+            assert form.attributes["method"] == "get" or sealed, name
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=["light", "dark"])

@@ -11,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import catalogue
+from hub.config import Canteen, Settings
 from hub.kafka.project import as_json
+from hub.model.event import StoredEvent
+from hub.model.notice import Recipient
 from hub.model.record import Seq
+from hub.roles.policy import manners
 from hub.testing.avro import payloads
 from schemas.models.citizen_portal import FormFiled, FormStatusChanged
 from schemas.models.civil_registry import (
@@ -44,6 +48,7 @@ from schemas.models.transport import (
     PermitStatusChanged,
 )
 from streams.account import Block, blocks
+from streams.notify import decide
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
 SHOWN = [
@@ -73,6 +78,29 @@ def fold(*said: Any, lines: tuple[str, ...] = ("SEM:48",), now: datetime = NOW) 
     """Fold events of one subject; public ones too."""
     entries = [entry(number, payload) for number, payload in enumerate(said)]
     return {block.name: block for block in blocks(entries, entries, lines, now, {}, {"p": SHOWN}, {})}
+
+
+def test_the_page_and_the_message_tell_the_same_cut_off() -> None:
+    """One day before the meal of Monday 4 May 2026 is Thursday: the Friday between them is a holiday."""
+    settings = Settings(canteen=Canteen(cut_off_days=1))
+    thursday, friday = (datetime(2026, *day, 7, 59, tzinfo=UTC) for day in ((4, 30), (5, 1)))
+    meal = MealBooked(booking_id="b", meal_date=date(2026, 5, 4), activity=Activity.LUNCH)
+
+    def page(now: datetime) -> str:
+        (line,) = blocks([entry(1, meal)], [], [], now, {}, {}, {}, settings.canteen.cut_off())[0].lines
+        return line.until
+
+    def message(now: datetime) -> str | None:
+        at = int(now.timestamp() * 1000)
+        event = StoredEvent("e", meal.TYPE, "s:1", "p", "person", at, at, Seq(1, 1, 0), 1, meal, "{}")
+        anne = Recipient("a", "anne@example.org", frozenset({"canteen"}))
+        (notice,) = decide([(event, [anne])], now, manners(settings))
+        said: str | None = notice.payload["values"].get("cancel_until")
+        return said
+
+    assert message(thursday) == "jeudi 30 avril à 10:00"
+    assert message(friday) is None
+    assert page(friday) == "Ne peut plus être modifié"
 
 
 @given(st.lists(st.sampled_from(SHOWN).flatmap(lambda name: payloads(catalogue.schemas(), name)), max_size=12))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from hub.web.operations import Flow, Pauses
 from hub.web.tokens import SCOPES, hash_of
 from schemas.models.citizen_portal import LinkRequested, PreferencesChanged, Role
 from schemas.models.school_catering import AccountBalanceChanged, Activity, BillIssued, MealBooked
-from streams.account import CITY, PERSONAL, SHOWS, Deadline, Pace, blocks, next_word, prefixes, visible
+from streams.account import CITY, PERSONAL, SHOWS, Pace, blocks, next_word, prefixes, visible
 
 MARC = "9c2a6d10-7b1e-4f6c-8a0e-2d5b7c9e1f22"
 
@@ -106,27 +106,18 @@ def test_a_narrow_link_narrows_the_mails_too(town: Town) -> None:
     assert [row.payload["address"] for row in town.store.due("mail", 2**53, 9)] == ["3@example.org"]
 
 
-def test_a_deadline_counts_working_days() -> None:
-    """Two of them before a Monday's meal is the Thursday before, in Grenoble's time on both sides of the change."""
-    rule = Deadline(2, time(10, 0))
-    assert rule.of(date(2026, 3, 16)).isoformat() == "2026-03-12T10:00:00+01:00"
-    assert rule.of(date(2026, 3, 30)).isoformat() == "2026-03-26T10:00:00+01:00"
-    assert rule.of(date(2026, 4, 1)).isoformat() == "2026-03-30T10:00:00+02:00"
-    assert Deadline(0, time(8, 30)).of(date(2026, 3, 12)).isoformat() == "2026-03-12T08:30:00+01:00"
-
-
 @pytest.mark.parametrize(
     ("day", "told"),
     [
         (10, "Ne peut plus être modifié"),
-        (12, "Modifiable jusqu'à aujourd'hui, 10:00"),
-        (13, "Modifiable jusqu'au mercredi 11 mars, 10:00"),
+        (13, "Modifiable jusqu'à aujourd'hui, 10:00"),
+        (14, "Modifiable jusqu'au jeudi 12 mars, 10:00"),
         (9, ""),
     ],
 )
 def test_the_page_says_until_when_a_meal_can_be_changed(tmp_path: Path, day: int, told: str) -> None:
     """By the city's rule; what is over needs no such word."""
-    town = Town(tmp_path, account={"canteen_days": 2, "canteen_time": "10:00"})
+    town = Town(tmp_path, canteen={"cut_off_days": 2, "cut_off_time": "10:00"})
     link(town, ANNE, "chrono:E1")
     town.happens(MealBooked(booking_id="b", meal_date=date(2026, 3, day)), "chrono:E1", "chrono")
     canteen = ask(town).json()["blocks"][0]
@@ -192,7 +183,7 @@ def test_a_read_by_a_service_is_shown_to_the_citizen_alone(town: Town) -> None:
     family(town)
     assert ask(town, citizen=MARC).status_code == 200
     town.login()
-    assert "Personne n'a reçu" in town.client.get("/compte/acces").text
+    assert "Aucune consultation" in town.client.get("/compte/acces").text
     assert ask(town).status_code == 200
     page = town.client.get("/compte/acces").text
     assert "portal" in page
@@ -319,6 +310,19 @@ def test_pages_of_entries_give_each_once_in_order(town: Town) -> None:
         assert ask(town, f"/entries?after={lost}").json()["code"] == "lost_place"
     link(town, MARC, "ils_di:7")
     assert ask(town, f"/entries?after={ids[0]}", MARC).json()["code"] == "lost_place"
+
+
+def test_the_page_of_accesses_says_that_subscribers_are_not_on_it(town: Town) -> None:
+    """Whether anything was received otherwise or not: nobody takes the list for all of it."""
+    town.login()
+    says = "ils les reçoivent au fil de l'eau et ne figurent pas dans cette liste"
+    empty = town.client.get("/compte/acces").text
+    assert "Aucune consultation" in empty
+    assert says in empty
+    Disclosures(town.store).tell(Disclosure(ANNE, 1, "portal", "api", ("canteen",)))
+    listed = town.client.get("/compte/acces").text
+    assert "Aucune consultation" not in listed
+    assert says in listed
 
 
 def test_a_pause_is_known_without_waiting_for_the_roles() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,29 +15,43 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import CHECKS
 from strength import examples
-from web_town import ANNE, Town, live
+from web_town import ANNE, SECRET, Town, live
 
+from hub.config import Sink
 from hub.store.disclosures import Disclosures
 from hub.web.api import ACCOUNT_EXAMPLE, ENTRIES_EXAMPLE, AccountBody, EntriesBody, follow
 from streams.account import Block, Line
 
 pytestmark = pytest.mark.slow
 
-OPERATIONS = ["/api/v1/accounts/{citizen}", "/api/v1/accounts/{citizen}/entries", "/hooks/{product}/{feed}"]
+OPERATIONS = [
+    "/api/v1/accounts/{citizen}",
+    "/api/v1/accounts/{citizen}/entries",
+    "/api/v1/accounts/{citizen}/changes",
+    "/hooks/{product}/{feed}",
+    "/receipts/{product}",
+]
+KNOWN = {"citizen": [ANNE], "product": ["publik", "sms"], "feed": ["request"]}
+"""What a place of an address may be for something to be there."""
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """Make a town in which a family lives."""
-    made = Town(tmp_path_factory.mktemp("contract"))
+    folder = tmp_path_factory.mktemp("contract")
+    (folder / "receipts").write_text("good\n", "utf-8")
+    made = Town(folder, sinks={"sms": Sink(base_url="https://sms.invalid", receipts_secret_file=folder / "receipts")})
     live(made)
     yield made
     made.store.close()
 
 
 @pytest.mark.parametrize("path", OPERATIONS)
-def test_no_question_gets_an_answer_that_is_not_described(town: Town, path: str) -> None:
+def test_no_question_gets_an_answer_that_is_not_described(
+    town: Town, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Status, media type, headers and body of each answer are in the OpenAPI document; none is a defect."""
+    monkeypatch.setattr("hub.web.api.LIFE_SECONDS", 0.0)
     schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", town.app)
     (operation,) = (found.ok() for found in schema.get_all_operations() if found.ok().path == path)
 
@@ -45,10 +62,15 @@ def test_no_question_gets_an_answer_that_is_not_described(town: Town, path: str)
         suppress_health_check=list(HealthCheck),
         database=None,
     )
-    @given(case=operation.as_strategy(), known=st.booleans(), token=st.sampled_from(["good", "poor", "none"]))
-    def ask(case: Any, known: bool, token: str) -> None:
-        if known and "citizen" in case.path_parameters:
-            case.path_parameters["citizen"] = ANNE
+    @given(
+        case=operation.as_strategy(),
+        known=st.booleans(),
+        known_as=st.fixed_dictionaries({name: st.sampled_from(values) for name, values in KNOWN.items()}),
+        token=st.sampled_from(["good", "poor", "none"]),
+    )
+    def ask(case: Any, known: bool, known_as: dict[str, str], token: str) -> None:
+        if known:
+            case.path_parameters.update({name: known_as[name] for name in case.path_parameters})
         answer = case.call(headers={"Authorization": f"Bearer {token}"})
         case.validate_response(answer, excluded_checks=[CHECKS.get_one("ignored_auth")])
 
@@ -60,10 +82,30 @@ def test_the_examples_are_of_their_schemas(town: Town) -> None:
     assert AccountBody.model_validate(ACCOUNT_EXAMPLE)
     assert EntriesBody.model_validate(ENTRIES_EXAMPLE)
     document = town.client.get("/api/v1/openapi.json").json()
+    assert set(document["paths"]) == set(OPERATIONS)
     for path, operations in document["paths"].items():
         if path.startswith("/api/"):
             (content,) = operations["get"]["responses"]["200"]["content"].values()
             assert content["example"], path
+
+
+def test_the_examples_of_calls_are_taken_and_answered_as_described(town: Town) -> None:
+    """A call that is signed, and a receipt with its token; both documents say what a body may be."""
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", town.app)
+    sent = {
+        "/hooks/{product}/{feed}": ("/hooks/publik/request", 202),
+        "/receipts/{product}": ("/receipts/sms", 204),
+    }
+    for path, (address, status) in sent.items():
+        described = schema[path]["POST"].definition.raw
+        body = json.dumps(described["requestBody"]["content"]["application/json"]["example"]).encode()
+        signature = f"sha256={hmac.new(SECRET, body, hashlib.sha256).hexdigest()}"
+        headers = {"Authorization": "Bearer good", "X-Hub-Signature": signature, "Content-Type": "application/json"}
+        answer = town.client.post(address, content=body, headers=headers)
+        assert answer.status_code == status
+        schema[path]["POST"].validate_response(answer)
+        shown = described["responses"][str(status)].get("content", {}).get("application/json", {}).get("example")
+        assert (answer.json() if answer.content else None) == shown
 
 
 def test_a_stream_says_which_blocks_changed_and_nothing_else(town: Town) -> None:

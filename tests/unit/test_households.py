@@ -17,7 +17,7 @@ from strength import examples
 from web_town import ANNE, NOW, Town, seal_of
 
 from hub import catalogue
-from hub.config import Notifications
+from hub.config import Settings
 from hub.kafka.project import as_json
 from hub.model.decision import Deliver
 from hub.model.event import StoredEvent
@@ -63,7 +63,7 @@ def arrives(town: Town) -> None:
         for decision in process(record, catalogue.connectors()[product], catalogue.schemas()).decisions:
             assert isinstance(decision, Deliver)
             event = decision.event
-            town.store.project([stored(event.id, event.payload, event.subject)], CityPolicy(Notifications()), NOW)
+            town.store.project([stored(event.id, event.payload, event.subject)], CityPolicy(Settings()), NOW)
     town.written.clear()
 
 
@@ -113,12 +113,12 @@ def test_two_accounts_are_merged_and_it_is_undone(town: Town) -> None:
 def test_a_merge_leaves_the_link_that_the_other_account_has(town: Town) -> None:
     """It keeps its own scope, and keeps it when the merge is undone."""
     wish = LinkRequested(citizen=MARC, subject="chrono:E1", role=Role.PARENT, scope=("canteen",))
-    town.store.project([stored("own", wish, f"publik:{MARC}")], CityPolicy(Notifications()), NOW)
+    town.store.project([stored("own", wish, f"publik:{MARC}")], CityPolicy(Settings()), NOW)
     move = MoveRequested(citizen=ANNE, to=MARC, clerk="c")
-    town.store.project([stored("merge", move, f"publik:{ANNE}")], CityPolicy(Notifications()), NOW)
+    town.store.project([stored("merge", move, f"publik:{ANNE}")], CityPolicy(Settings()), NOW)
     assert [list(link.scope) for link in town.store.links_of(MARC, NOW.date())] == [["canteen"], []]
     undo = UndoRequested(citizen=ANNE, command="merge", clerk="c")
-    town.store.project([stored("undo", undo, f"publik:{ANNE}")], CityPolicy(Notifications()), NOW)
+    town.store.project([stored("undo", undo, f"publik:{ANNE}")], CityPolicy(Settings()), NOW)
     assert (subjects(town, ANNE), subjects(town, MARC)) == (["chrono:E1", "ils_di:7"], ["chrono:E1"])
 
 
@@ -137,11 +137,11 @@ def test_a_household_change_is_undone_to_what_it_was(town: Town) -> None:
     """A link that was narrowed is as wide again, since when it always was."""
     before = town.store.links_of(ANNE, NOW.date())
     wish = LinkRequested(citizen=ANNE, subject="chrono:E1", role=Role.PARENT, scope=("canteen",))
-    town.store.project([stored("narrower", wish, f"publik:{ANNE}")], CityPolicy(Notifications()), NOW)
+    town.store.project([stored("narrower", wish, f"publik:{ANNE}")], CityPolicy(Settings()), NOW)
     (narrow,) = (link for link in town.store.links_of(ANNE, NOW.date()) if link.subject == "chrono:E1")
     assert (list(narrow.scope), narrow.since) == (["canteen"], before[0].since)
     undo = UndoRequested(citizen=ANNE, command="narrower", clerk="c")
-    town.store.project([stored("undo", undo, f"publik:{ANNE}")], CityPolicy(Notifications()), NOW)
+    town.store.project([stored("undo", undo, f"publik:{ANNE}")], CityPolicy(Settings()), NOW)
     assert town.store.links_of(ANNE, NOW.date()) == before
 
 
@@ -162,7 +162,7 @@ def test_an_order_that_says_too_much_or_too_little_is_none(town: Town) -> None:
 def test_the_resident_reads_that_links_were_changed_at_the_desk(town: Town) -> None:
     """Without the name of the other account."""
     move = MoveRequested(citizen=ANNE, to=MARC, subjects=("chrono:E1",), clerk="c")
-    town.store.project([stored("move", move, f"publik:{ANNE}")], CityPolicy(Notifications()), NOW)
+    town.store.project([stored("move", move, f"publik:{ANNE}")], CityPolicy(Settings()), NOW)
     town.login()
     page = town.client.get("/compte/acces").text
     assert "Liens modifiés au guichet" in page
@@ -206,17 +206,17 @@ def test_the_last_order_can_always_be_undone_and_done_again(tmp_path_factory: An
         ]
 
     log = [stored(f"o{number}", order, f"publik:{order.citizen}", number) for number, order in enumerate(orders)]
-    store.project(log[:-1], CityPolicy(Notifications()), NOW)
+    store.project(log[:-1], CityPolicy(Settings()), NOW)
     before = stands()
-    store.project(log[-1:], CityPolicy(Notifications()), NOW)
+    store.project(log[-1:], CityPolicy(Settings()), NOW)
     after = stands()
     undo = stored("undo", UndoRequested(citizen=ANNE, command=log[-1].id, clerk="c"), f"publik:{ANNE}", 98)
-    store.project([undo], CityPolicy(Notifications()), NOW)
+    store.project([undo], CityPolicy(Settings()), NOW)
     assert stands() == before
     redo = stored("redo", UndoRequested(citizen=ANNE, command="undo", clerk="c"), f"publik:{ANNE}", 99)
-    store.project([redo], CityPolicy(Notifications()), NOW)
+    store.project([redo], CityPolicy(Settings()), NOW)
     assert stands() == after
-    store.project([*log, undo, redo], CityPolicy(Notifications()), NOW)
+    store.project([*log, undo, redo], CityPolicy(Settings()), NOW)
     assert stands() == after
     store.close()
 

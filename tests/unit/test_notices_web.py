@@ -99,6 +99,15 @@ def test_a_number_that_does_not_exist_is_heard_of_and_not_written_to_again(hub: 
     assert hub.store.stops() == {"bounced": 1}
 
 
+@pytest.mark.parametrize("reference", ["", "another's", r"\u0000", r"\ud800"])
+def test_a_receipt_for_what_the_hub_did_not_send_changes_nothing(hub: Hub, reference: str) -> None:
+    """It is taken, so that it does not come again, whatever its reference is made of."""
+    body = f'{{"reference": "{reference}", "status": "unknown_number"}}'
+    headers = {"Authorization": "Bearer a secret"}
+    assert hub.client.post("/receipts/sms", content=body, headers=headers).status_code == 204
+    assert (hub.store.outbox_rows("sms"), hub.store.stops()) == ([(ROW, "sent")], {})
+
+
 def test_a_message_that_did_not_arrive_stops_nothing(hub: Hub) -> None:
     """A telephone that was off is not a dead number."""
     assert hub.receipt("undelivered") == 204

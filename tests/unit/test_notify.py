@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.calendar import cut_off, is_school_day, is_working_day
+from hub.calendar import CutOff, is_school_day, is_working_day
 from hub.delivery.words import compose
 from hub.model.notice import Notice, Recipient, Urgency, Waiting
 from hub.store.notices import Parcel
@@ -19,7 +19,7 @@ from schemas.models.school_catering import AbsenceRecorded, Activity, MealBooked
 from streams.notify import DIGEST, FRESH, RULES, Manners, again, decide
 
 PARIS = ZoneInfo("Europe/Paris")
-CITY = Manners(time(21), time(7), 10, time(18), working_days=True, cut_off=time(9), cut_off_days=0, school_zone="A")
+CITY = Manners(time(21), time(7), 10, time(18), working_days=True, cut_off=CutOff(0, time(9), "A"))
 TOPICS = frozenset({"canteen", "library", "requests", "disruptions"})
 ANNE = Recipient("a", "anne@example.org", TOPICS)
 TUESDAY = date(2026, 3, 10)
@@ -233,10 +233,23 @@ def test_the_calendar_knows_holidays_of_the_city_and_of_schools() -> None:
     assert not is_working_day(date(2026, 7, 14))
 
 
-def test_a_cut_off_counts_school_days() -> None:
-    """One school day before the first Monday after holidays is before them."""
-    assert cut_off(date(2026, 2, 23), time(9), 1, "A") == datetime(2026, 2, 6, 9, 0, tzinfo=PARIS)
-    assert cut_off(TUESDAY, time(9), 0, "A") == datetime(2026, 3, 10, 9, 0, tzinfo=PARIS)
+def test_a_cut_off_counts_days_of_the_desk() -> None:
+    """Weekends, Wednesdays, public and school holidays apart; the same hour on both sides of a clock change."""
+    one, two, same = (CutOff(days, time(9), "A") for days in (1, 2, 0))
+    assert one.of(date(2026, 5, 4)) == datetime(2026, 4, 30, 9, 0, tzinfo=PARIS)
+    assert two.of(date(2026, 5, 4)) == datetime(2026, 4, 28, 9, 0, tzinfo=PARIS)
+    assert one.of(date(2026, 2, 23)) == datetime(2026, 2, 6, 9, 0, tzinfo=PARIS)
+    assert one.of(date(2026, 3, 30)).isoformat() == "2026-03-27T09:00:00+01:00"
+    assert two.of(date(2026, 3, 31)).isoformat() == "2026-03-27T09:00:00+01:00"
+    assert one.of(date(2026, 3, 31)).isoformat() == "2026-03-30T09:00:00+02:00"
+    assert same.of(TUESDAY) == datetime(2026, 3, 10, 9, 0, tzinfo=PARIS)
+    assert same.of(date(2026, 3, 11)) == datetime(2026, 3, 10, 9, 0, tzinfo=PARIS)
+
+
+def test_a_meal_of_a_day_that_is_over_is_told_without_an_offer() -> None:
+    """However long ago the day is that a vendor says."""
+    (notice,) = tell(MealBooked(meal_date=date.min), at(8))
+    assert "cancel_until" not in notice.payload["values"]
 
 
 def test_nothing_is_told_too_early_of_a_clock_change() -> None:

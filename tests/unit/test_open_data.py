@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from strength import examples
 
 from hub import catalogue
-from hub.config import Notifications, OpenData, Threshold
+from hub.config import OpenData, Settings, Threshold
 from hub.delivery.exports import Export, _second_opinion
 from hub.delivery.open_data import OpenDataTurn
 from hub.delivery.pages import bars
@@ -110,7 +110,7 @@ class Town:
             payload=payload,
             data=as_json(payload),
         )
-        self.store.project([event], CityPolicy(Notifications()), recorded)
+        self.store.project([event], CityPolicy(Settings()), recorded)
 
     def lend(self, branch: str, kind: str, times: int, at: datetime = FEBRUARY) -> None:
         for _ in range(times):

@@ -13,14 +13,16 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from hub import catalogue
-from hub.config import Notifications, Settings
+from hub.config import Settings
 from hub.kafka.project import as_json
 from hub.model.event import Payload, StoredEvent
 from hub.model.notice import Urgency
 from hub.model.record import Seq
 from hub.roles.policy import CityPolicy
+from hub.store.disclosures import Disclosures
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
+from schemas.models.citizen_portal import LinkRequested, Role, UnlinkRequested
 from schemas.models.civil_registry import RecordRequested, RequestStatusChanged, Status
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
@@ -50,10 +52,10 @@ class Desk:
         moment = int(NOW.timestamp() * 1000)
         seq = Seq(1, self.number, 0)
         event = StoredEvent(
-            f"e{self.number}", payload.TYPE, f"hubee:{CASE}", "hubee", "person", moment, moment, seq, 1, payload,
-            as_json(payload),
+            f"e{self.number}", payload.TYPE, f"hubee:{CASE}", "hubee", payload.AUDIENCE, moment, moment, seq, 1,
+            payload, as_json(payload),
         )  # fmt: skip
-        self.store.project([event], CityPolicy(Notifications()), NOW)
+        self.store.project([event], CityPolicy(Settings()), NOW)
 
     def look(self, said: str = "clerk") -> Response:
         return self.client.get("/demandes", auth=("anybody", said))
@@ -91,6 +93,20 @@ def test_a_decision_is_one_row_however_often_it_is_sent(desk: Desk) -> None:
     (row,) = desk.store.parcels("hubee", Urgency.NORMAL, 2**53, 10)
     desk.store.sent(row.id, 1)
     assert "Aucune demande" in desk.look().text
+
+
+def test_whoever_is_linked_to_a_request_sees_which_desk_decided(desk: Desk) -> None:
+    """Each of them, once per decision that was taken; a link that has ended tells nobody."""
+    anne, marc, gone = (f"5b0e2a7c-0000-4000-8000-00000000000{number}" for number in range(3))
+    for citizen in (anne, marc, gone):
+        desk.happens(LinkRequested(citizen=citizen, subject=f"hubee:{CASE}", role=Role.SELF))
+    desk.happens(UnlinkRequested(citizen=gone, subject=f"hubee:{CASE}"))
+    assert [desk.decide("accepted"), desk.decide("accepted")] == [303, 409]
+    told = [
+        [(one.recipient, one.purpose, one.what) for one in Disclosures(desk.store).of(citizen)]
+        for citizen in (anne, marc, gone)
+    ]
+    assert told == [[("mairie", "decision", ("requests",))]] * 2 + [[]]
 
 
 def test_a_request_that_is_closed_waits_for_nobody(desk: Desk) -> None:

@@ -184,12 +184,14 @@ def test_a_proposed_link_shows_nothing_until_it_is_decided(store: Store) -> None
     """It waits with its evidence; accepted, its request makes the link as any other does."""
     store.project([event(1, LoanStarted(item_id="i"), "ils_di:7"), proposed(2, ANNE, "ils_di:7")], Policy(), NOW)
     (waiting,) = store.proposals()
+    assert store.undecided() == (1, waiting.asked_at)
     assert (waiting.id, waiting.subject, waiting.citizen, waiting.role) == ("p1", "ils_di:7", ANNE, "SELF")
     assert [one["what"] for one in waiting.evidence] == ["SEX"]
     assert store.account(ANNE) == store.links_of(ANNE) == []
     assert store.linked_subjects("ils_di") == []
     store.project([decided(3, ANNE, accepted=True), link(4, ANNE, "ils_di:7")], Policy(), NOW)
     assert store.proposals() == []
+    assert store.undecided() == (0, None)
     assert [shown.event_id for shown in store.account(ANNE)] == ["event-1"]
 
 
@@ -787,7 +789,13 @@ def test_what_the_account_keeps_beside_entries_is_the_same_on_both_servers(store
     assert ([one.event_id for one in (*first, *rest)], more, end) == (["event-2", "event-3"], True, False)
     told = Disclosure(ANNE, 1, "portal", "api", ("library",))
     Disclosures(store).tell(told)
-    assert Disclosures(store).of(ANNE) == [told]
+    looks = [Disclosure(citizen, 2, "centre", "desk", ()) for citizen in (ANNE, MARC, ANNE)]
+    for day in (NOW.date(), NOW.date(), NOW.date() + timedelta(days=1)):
+        Disclosures(store).tell_daily(day, looks)
+    assert Disclosures(store).of(ANNE) == [looks[0], looks[0], told]
+    assert Disclosures(store).of(MARC) == [looks[1], looks[1]]
+    assert store.decide_request("ils_di", "ils_di:7", {"clerk": "mairie"}, NOW)
+    assert Disclosures(store).of(ANNE)[0][2:] == ("mairie", "decision", ("requests",))
     mandates = Mandates(store)
     name = mandates.make(ANNE, "desk", "PROXY", NOW.date(), NOW)
     assert [one.id for one in mandates.open_of(ANNE, NOW.date())] == [name]

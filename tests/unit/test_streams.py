@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import catalogue
+from hub.calendar import CutOff
 from hub.catalogue import ROOT
 from hub.delivery.mail import Server
 from hub.delivery.mail import compose as as_mail
@@ -29,8 +30,8 @@ from streams.open_data.rows import current
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
 EVERYTHING = frozenset({"canteen", "library", "requests", "disruptions"})
 ANNE = Recipient("a", "anne@example.org", EVERYTHING)
-ALWAYS = Manners(time(0), time(0), 0, time(18), working_days=False, cut_off=None, cut_off_days=0, school_zone="A")
-CITY = Manners(time(21), time(7), 10, time(18), working_days=True, cut_off=time(9), cut_off_days=0, school_zone="A")
+ALWAYS = Manners(time(0), time(0), 0, time(18), working_days=False, cut_off=None)
+CITY = Manners(time(21), time(7), 10, time(18), working_days=True, cut_off=CutOff(0, time(9), "A"))
 PARIS = ZoneInfo("Europe/Paris")
 
 

@@ -22,7 +22,7 @@ from hub.model.errors import Cause
 from hub.roles.deliver import _Sinks
 from hub.roles.worker import Watching
 from hub.telemetry import Telemetry
-from hub.telemetry.events import ParkedChanged, SourceAway, SourceGivenBack, SourcePolled, SourceTaken
+from hub.telemetry.events import ParkedChanged, ProductSwitched, SourceAway, SourceGivenBack, SourcePolled, SourceTaken
 
 RAW = TP("raw.chrono", 3)
 PUBLISHED = "hub_dataset_published_timestamp_seconds"
@@ -112,6 +112,24 @@ def test_a_source_that_is_never_read_well_is_silent_since_it_was_taken(telemetry
     SourceGivenBack("chrono").emit(telemetry)
     assert value(telemetry, name, product="chrono") is None
     assert value(telemetry, "hub_waiting_seconds", what="chrono") is None
+
+
+def test_a_pause_says_who_and_why_for_as_long_as_it_lasts(telemetry: Telemetry) -> None:
+    """One series per product that is paused, of the pause that holds, and none of one that goes on."""
+    name, why = "hub_product_paused_timestamp_seconds", "23 of 100 records rejected within 60 s"
+    ProductSwitched("chrono", True, "breaker", why, 5_000).emit(telemetry)
+    assert value(telemetry, name, product="chrono", who="breaker", why=why) == 5
+    ProductSwitched("koha", True, "mm", "moves", 6_000).emit(telemetry)
+    ProductSwitched("chrono", True, "ab", "a new mapping", 7_000).emit(telemetry)
+    assert value(telemetry, name, product="chrono", who="breaker", why=why) is None
+    assert value(telemetry, name, product="chrono", who="ab", why="a new mapping") == 7
+    assert value(telemetry, "hub_product_paused", product="chrono") == 1
+    ProductSwitched("chrono", False, "ab", "mended", 8_000).emit(telemetry)
+    assert value(telemetry, "hub_product_paused", product="chrono") == 0
+    left = [
+        sample.labels for family in telemetry.registry.collect() for sample in family.samples if sample.name == name
+    ]
+    assert left == [{"product": "koha", "who": "mm", "why": "moves"}]
 
 
 def test_a_restart_does_not_make_a_dataset_look_new(telemetry: Telemetry, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +15,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.responses import PlainTextResponse
 from strength import examples
 from web_town import ANNE, CARD, NOW, PROPOSAL, SECRET, Town, live, seal_of, waits
 
@@ -21,6 +24,8 @@ from hub.model.decision import Deliver
 from hub.model.errors import Transient
 from hub.model.record import Origin, Record
 from hub.pipeline.process import process
+from hub.store.disclosures import Disclosures
+from hub.testing.town.host import Server
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import (
     LinkDecided,
@@ -160,6 +165,38 @@ def test_the_operations_page_shows_the_database(town: Town) -> None:
     assert "No discovery list" in page
 
 
+def test_the_operations_page_says_who_paused_a_product_and_why(town: Town) -> None:
+    """As the roles' metrics say it, the last pause once; a product that goes on is not there."""
+    at = (NOW - timedelta(hours=3)).timestamp()
+    paused = "hub_product_paused_timestamp_seconds"
+    one = f'{paused}{{product="chrono",who="breaker",why="23 of 100 records <rejected>"}} {at}\n'
+    other = f'{paused}{{product="chrono",who="mm",why="of long ago"}} 5\nhub_product_paused{{product="koha"}} 0\n'
+    with Server(PlainTextResponse(one)) as first, Server(PlainTextResponse(other)) as second:
+        listed = [{"targets": [f"127.0.0.1:{role.port}"], "labels": {"role": "normalise"}} for role in (first, second)]
+        (town.folder / "none.json").write_text(json.dumps(listed), "utf-8")
+        page = town.client.get("/operations").text
+    assert "the breaker: 23 of 100 records &lt;rejected&gt;" in page
+    assert "since 2026-03-10 05:40 (3 h)" in page
+    assert "of long ago" not in page
+    assert "koha" not in page
+
+
+def test_the_operations_page_says_what_waits_to_be_linked_and_since_when(town: Town) -> None:
+    """How many links and subjects, and the age of the oldest; nobody's number is on it."""
+    assert "the oldest" not in town.client.get("/operations").text
+    waits(town)
+    for subject in ("chrono:E7", "chrono:E8"):
+        town.happens(HoldReady(), subject, "chrono")
+    town.now += timedelta(days=3)
+    page = town.client.get("/operations").text
+    told = re.findall(r'href="/liens">([^<]*)</a></strong><span>([^<]*)</span></div><span[^>]*>(\d+)<', page)
+    assert told == [
+        ("links to decide", "the oldest since 2026-03-10 08:40 (3 days)", "1"),
+        ("unmatched, chrono", "subjects that nobody is linked to, the oldest since 2026-03-10 08:40 (3 days)", "2"),
+    ]
+    assert not re.search(r"chrono:|ils_di:|E7|" + ANNE[:8], page)
+
+
 def test_the_operations_page_shows_what_a_portal_did_not_take(town: Town) -> None:
     """With the reason; what is there is no news."""
     for dataset, state, code in (("prets", "refused", "status_409"), ("trafic", "sent", None)):
@@ -225,6 +262,27 @@ def test_a_clerk_decides_once_and_by_the_page_alone(town: Town, monkeypatch: pyt
     town.happens(refused, f"publik:{ANNE}", "publik")
     assert clerk.post("/liens", data=form).status_code == 409
     assert "Aucun lien" in clerk.get("/liens").text
+
+
+def test_the_resident_sees_which_desk_was_shown_a_link_that_waits(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a day, however often the list is opened; and while that cannot be written, the list is not shown."""
+
+    def away(*_: Any) -> None:
+        raise Transient("database: disk full")
+
+    clerk = waits(town)
+    for _ in range(2):
+        assert clerk.get("/liens").status_code == 200
+    town.login()
+    page = town.client.get("/compte/acces").text
+    assert page.count("<strong>mediatheque</strong><span>Consultation de vos liens au guichet</span>") == 1
+    town.now += timedelta(days=1)
+    with monkeypatch.context() as full:
+        full.setattr("hub.store.disclosures.insert_new", away)
+        refused = clerk.get("/liens")
+        assert (refused.status_code, "•••••D" in refused.text) == (503, False)
+    clerk.get("/liens")
+    assert [told.recipient for told in Disclosures(town.store).of(ANNE)] == ["mediatheque"] * 2
 
 
 def test_links_are_decided_with_a_token_of_that_scope_also_on_the_machine(town: Town) -> None:

@@ -37,7 +37,8 @@ def settings(
             "public_url": f"http://127.0.0.1:{web_port}",
             "tokens_file": str(data / "tokens.toml"),
         },
-        "account": {"canteen_days": 2, "canteen_time": "10:00"},
+        # The town is played at any hour: no message about a meal becomes of no use while it is.
+        "canteen": {"cut_off_days": 2, "cut_off_time": "23:59"},
         "sign_in": {name: dict(way) for name, way in sign_in.items()},
         "telemetry": {"discovery_file": str(folder / "run" / "prometheus.json")},
         "mail": {"host": "127.0.0.1", "port": smtp_port},
@@ -47,7 +48,6 @@ def settings(
             "quiet_until": "00:00",
             "cap": 0,
             "working_days": False,
-            "cut_off": "",
             "stop_bounced": False,
         },
         "blobs": {"folder": str(data / "blobs")},
