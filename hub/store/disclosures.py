@@ -25,7 +25,7 @@ class Disclosure(NamedTuple):
     at: int
     """UTC milliseconds."""
     recipient: str
-    """A service or a desk, by the name of its token; `mail` for the citizen's own mailbox."""
+    """A service or a desk, by the name of its token; of a notice the channel by which the citizen got it."""
     purpose: str
     """`api`, `notice`, `assistance` or `desk`."""
     what: Collection[str]

@@ -45,6 +45,7 @@ class Notices:
     _write: Callable[[], AbstractContextManager[Connection]]
     _upsert: Callable[[Table], Any]
     _in: Callable[..., Iterator[tuple[Any, ...]]]
+    _set: Callable[..., None]
     _mark: Callable[..., None]
 
     # -- whom to tell ---------------------------------------------------------------------------
@@ -237,7 +238,31 @@ class Notices:
 
     def ended(self, row_id: str, now: int, state: str, code: str) -> None:
         """Mark a row as done in another way than sent or refused: `expired`, `unsure`."""
-        self._mark(row_id, state=state, done_at=now, code=code)
+        with self._write() as connection:
+            if state == "unsure":
+                self._received(connection, row_id, now)
+            self._set(connection, row_id, state=state, done_at=now, code=code)
+
+    def _received(self, connection: Connection, row_id: str, now: int) -> None:
+        """Write down once what a citizen received, or may have: by which channel, about which topics."""
+        o = t.outbox.c
+        owner = select(o.citizen).where(o.id == row_id).scalar_subquery()
+        rows = connection.execute(
+            # A digest is about whatever was folded into it.  By citizen: no index finds what was folded.
+            select(o.id, o.citizen, o.channel, o.topic).where(
+                o.citizen == owner, or_(o.id == row_id, and_(o.state == "folded", o.code == row_id))
+            )
+        ).all()
+        for message in (row for row in rows if row.id == row_id):
+            values = {
+                "id": row_id,
+                "citizen": message.citizen,
+                "at": now,
+                "recipient": message.channel,
+                "purpose": "notice",
+                "what": json.dumps(sorted({row.topic for row in rows})),
+            }
+            connection.execute(self._upsert(t.disclosures).values(**values).on_conflict_do_nothing())
 
     def receipt(self, row_id: str, now: int, arrived: bool, code: str) -> Parcel | None:
         """Note what a provider says later of a row that it took; None: there is no such row, or it said so before."""
@@ -250,6 +275,8 @@ class Notices:
             )
             if noted.rowcount == 0:
                 return None
+            if arrived:
+                self._received(connection, row_id, now)
             row = connection.execute(
                 select(o.id, o.channel, o.topic, o.citizen, o.subject, o.payload, o.attempts, o.until).where(
                     o.id == row_id

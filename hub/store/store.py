@@ -791,15 +791,9 @@ class Store(Notices, Requests, OpenDataTables):
             ]
 
     def sent(self, row_id: str, now: int) -> None:
-        """Mark a row as done, and a mail as received by its citizen."""
+        """Mark a row as done, and a message as received by its citizen."""
         with self._write() as connection:
-            o = t.outbox.c
-            mail = connection.execute(
-                select(o.citizen, o.topic).where(o.id == row_id, o.state == "pending", o.citizen.is_not(None))
-            ).first()
-            if mail is not None:
-                told = {"recipient": "mail", "purpose": "notice", "what": json.dumps([mail.topic])}
-                connection.execute(insert(t.disclosures).values(id=row_id, citizen=mail.citizen, at=now, **told))
+            self._received(connection, row_id, now)
             self._set(connection, row_id, state="sent", done_at=now, code=None)
 
     def later(self, row_id: str, at: int, code: str) -> None:

@@ -37,6 +37,7 @@ PURPOSES = {
     "assistance": "aide d'un agent, sous votre mandat",
     "desk": "consultation de vos liens au guichet",
 }
+ADDRESSES = {"mail": "Votre adresse électronique", "sms": "Votre téléphone", "app": "Votre application"}
 REASONS = {
     "DIGITAL_HELP": "aide à l'usage du numérique",
     "GUARDIAN": "tutelle ou curatelle",
@@ -106,6 +107,7 @@ def add_pages(
             roles=ROLES,
             blocks=BLOCKS,
             purposes=PURPOSES,
+            addresses=ADDRESSES,
             reasons=REASONS,
             today=now.astimezone(CITY).date().isoformat(),
             now=now.astimezone(CITY),
