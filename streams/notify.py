@@ -5,7 +5,7 @@ can tell a fact twice.  Rules.  Only what is opted in to; only what was read lat
 the topics tells nobody again); nothing of a replay; nothing by a channel that was stopped.  Facts of one
 kind that are known at once are one message to one person.  What is not urgent waits for the end of quiet
 hours, for the daily digest of who asked for it, or, beyond the day's cap, for the digest too.  What has
-waited is decided again when it is due, by the wishes of then; what is of no use any more expires.
+waited is decided again when it is due, by the wishes and the cap of then; what is of no use any more expires.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def decide(concerned: Concerned, now: datetime, manners: Manners) -> tuple[Notic
         event, rule, recipient = found[0]
         facts = [_fact(each, rule, now, manners) for each, _, _ in found]
         notice = _notice(found[0], facts, recipient.told + told[recipient.citizen], now, manners)
-        told[recipient.citizen] += 1
+        # What waits is counted on the day on which it goes out.
+        told[recipient.citizen] += notice.due_at is None
         notices.append(notice)
     return tuple(notices)
 
@@ -146,23 +147,33 @@ def decide(concerned: Concerned, now: datetime, manners: Manners) -> tuple[Notic
 def again(
     waiting: Sequence[Waiting], recipients: Mapping[str, Recipient], now: datetime, manners: Manners
 ) -> tuple[Again, ...]:
-    """Decide notices again that are due, by what their citizens wish now."""
+    """Decide notices again that are due, all of a citizen at once, by what their citizens wish now."""
     moment = _milliseconds(now)
     decided = []
     digests: dict[tuple[str, str], list[tuple[Waiting, str]]] = defaultdict(list)
-    for row in waiting:
+    told: Counter[str] = Counter()
+    # What ends first goes first: of what the cap holds back, most can wait for the digest.
+    for row in sorted(waiting, key=lambda row: row.until):
         recipient = recipients.get(row.citizen)
         reached = _reached(recipient, row.topic) if recipient is not None else None
         if recipient is None or reached is None or not row.concerned or row.topic not in recipient.topics:
             decided.append(Again(row.id, "unwanted"))
-        elif row.until <= moment:
+            continue
+        if row.until <= moment:
             decided.append(Again(row.id, "expired"))
-        elif row.urgency is not Urgency.URGENT and (ends := _quiet_until(now, manners)) is not None:
-            decided.append(Again(row.id, "waiting", _milliseconds(ends)))
-        elif row.digest:
-            digests[row.citizen, reached[0]].append((row, reached[1]))
+            continue
+        until = datetime.fromtimestamp(row.until / 1000, UTC)
+        if row.digest:
+            due, digest = _quiet_until(now, manners), True
         else:
-            channel, address = reached
+            due, digest = _due(row.urgency, recipient, recipient.told + told[row.citizen], until, now, manners)
+        channel, address = reached
+        if due is not None:
+            decided.append(Again(row.id, "waiting", _milliseconds(due), digest=digest))
+        elif digest:
+            digests[row.citizen, channel].append((row, address))
+        else:
+            told[row.citizen] += 1
             decided.append(Again(row.id, "pending", None, channel, {**row.payload, "address": address}))
     for (_, channel), rows in digests.items():
         first, address = rows[0]
@@ -199,7 +210,8 @@ def _notice(
     payload: dict[str, Any] = {"address": address, "template": rule.template, "values": facts[0][0]}
     if len(facts) > 1:
         payload["more"] = [values for values, _ in facts[1:]]
-    due, digest = _due(rule, recipient, told, until, now, manners)
+    opens = _opens(rule, now, manners)
+    due, digest = _due(rule.urgency, recipient, told, until, now, manners, opens=opens)
     return Notice(
         # Of the channel that was first: a row is one fact and one person, whichever way it goes in the end.
         id=str(uuid5(NOTICE_IDS, f"{event.id}\x1f{recipient.citizen}\x1f{channel}")),
@@ -217,27 +229,42 @@ def _notice(
 
 
 def _due(
-    rule: Rule, recipient: Recipient, told: int, until: datetime, now: datetime, manners: Manners
+    urgency: Urgency,
+    recipient: Recipient,
+    told: int,
+    until: datetime,
+    now: datetime,
+    manners: Manners,
+    *,
+    opens: datetime | None = None,
 ) -> tuple[datetime | None, bool]:
-    """Return when a notice is decided again, None for at once, and whether it belongs to the digest then."""
-    if rule.urgency is Urgency.URGENT:
+    """Return when a notice is decided again, None for at once, and whether it belongs to the digest then.
+
+    `told` counts what goes out to the person today; before `opens` it need not be told.
+    """
+    if urgency is Urgency.URGENT:
         return None, False
+    digest = _next(now, manners.digest_at)
+    # Told in the digest it could come too late to be of use.
+    if recipient.digest and digest < until:
+        return digest, True
+    if opens is not None and opens < until:
+        return opens, False
     quiet = _quiet_until(now, manners)
-    if recipient.digest or (manners.cap and told >= manners.cap):
-        digest = _next(now, manners.digest_at)
-        if digest < until:
-            return digest, True
-        # Told in the digest it would come too late to be of use.
-        return quiet, False
-    local = now.astimezone(CITY)
-    if rule.working_days and manners.working_days and not is_working_day(local.date()):
-        day = local.date()
-        while not is_working_day(day):
-            day += timedelta(days=1)
-        opens = datetime.combine(day, manners.quiet_until, CITY)
-        if opens < until:
-            return opens, False
+    # In the morning it is another day, or the cap is looked at then.
+    if quiet is None and manners.cap and told >= manners.cap and digest < until:
+        return digest, True
     return quiet, False
+
+
+def _opens(rule: Rule, now: datetime, manners: Manners) -> datetime | None:
+    """Return when the next working day begins, if the notice can wait for one and this is none."""
+    day = now.astimezone(CITY).date()
+    if not (rule.working_days and manners.working_days) or is_working_day(day):
+        return None
+    while not is_working_day(day):
+        day += timedelta(days=1)
+    return datetime.combine(day, manners.quiet_until, CITY)
 
 
 def _quiet_until(now: datetime, manners: Manners) -> datetime | None:

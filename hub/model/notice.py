@@ -35,7 +35,7 @@ class Recipient(NamedTuple):
     stopped: frozenset[tuple[str, str]] = frozenset()
     """Channels and topics that nothing goes out by or about, whatever is wished: unsubscribed, bounced, dead."""
     told: int = 0
-    """Notices of this day that went out or will."""
+    """Notices that went out this day, or are on their way."""
 
 
 def within(recipient: Recipient, scope: Collection[str] | None) -> Recipient:
@@ -88,6 +88,8 @@ class Again(NamedTuple):
     channel: str | None = None
     payload: Mapping[str, Any] | None = None
     code: str | None = None
+    digest: bool = False
+    """Whether what waits belongs to a digest."""
 
 
 Concerned = Sequence[tuple[Any, Sequence[Recipient]]]

@@ -60,7 +60,8 @@ class Notices:
         ):
             stopped.setdefault(citizen, set()).add((channel, topic))
         told: dict[str, int] = {}
-        today = and_(o.created_at >= int(midnight.timestamp() * 1000), o.state.in_(("pending", "sent")))
+        gone = and_(o.state.in_(("sent", "unsure")), o.done_at >= int(midnight.timestamp() * 1000))
+        today = or_(o.state == "pending", gone)
         for (citizen,) in self._in(connection, o.citizen, citizens, o.citizen, where=today):
             told[citizen] = told.get(citizen, 0) + 1
         columns = (p.citizen, p.email, p.topics, p.phone, p.channel, p.digest)
@@ -153,7 +154,7 @@ class Notices:
             for again in policy(waiting, self._recipients(connection, citizens, now)):
                 values: dict[str, Any] = {"state": again.state, "code": again.code}
                 if again.due_at is not None:
-                    values["due_at"] = again.due_at
+                    values.update(due_at=again.due_at, digest=again.digest)
                 if again.state not in OPEN:
                     values["done_at"] = moment
                 if again.channel is not None:

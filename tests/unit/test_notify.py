@@ -210,7 +210,7 @@ def test_a_notice_goes_out_at_a_decent_moment_or_expires(payload: Any, now: date
         assert due_at > milliseconds(now)
         now = datetime.fromtimestamp(due_at / 1000, UTC)
         (decided,) = again([row], {"a": recipient}, now, CITY)
-        due_at = decided.due_at
+        due_at, row = decided.due_at, row._replace(digest=decided.digest)
         if decided.state == "expired":
             assert milliseconds(now) >= notice.until
             return
@@ -218,6 +218,119 @@ def test_a_notice_goes_out_at_a_decent_moment_or_expires(payload: Any, now: date
     assert milliseconds(now) < notice.until
     local = now.astimezone(PARIS).time()
     assert rule.urgency is Urgency.URGENT or time(7) <= local < time(21)
+
+
+class Gone(NamedTuple):
+    """A message that went out."""
+
+    at: datetime
+    row: Waiting
+    before: int
+    """Messages that went out on the same local day before it."""
+
+
+class Person:
+    """Somebody with an outbox, whose clock runs."""
+
+    def __init__(self, recipient: Recipient, now: datetime) -> None:
+        self.recipient, self.now = recipient, now
+        self.waits: dict[str, tuple[int, Waiting]] = {}
+        self.gone: list[Gone] = []
+        self.folded = self.expired = self.notices = 0
+
+    def wishes(self) -> Recipient:
+        """Return the wishes with what went out today, as the outbox counts it."""
+        today = self.now.astimezone(PARIS).date()
+        return self.recipient._replace(told=sum(one.at.astimezone(PARIS).date() == today for one in self.gone))
+
+    def hear(self, payloads: list[Any], manners: Manners) -> None:
+        """Let facts become known at once."""
+        wishes = self.wishes()
+        told = [
+            (Told(fact, milliseconds(self.now), f"{self.notices}.{n}", f"s:{n}"), [wishes])
+            for n, fact in enumerate(payloads)
+        ]
+        for notice in decide(told, self.now, manners):
+            self.notices += 1
+            if notice.due_at is None:
+                self._goes(waiting(notice))
+            else:
+                self.waits[notice.id] = notice.due_at, waiting(notice)
+
+    def until(self, moment: datetime, manners: Manners) -> None:
+        """Let time pass, and what is due be decided again."""
+        while self.waits and (next_due := min(due_at for due_at, _ in self.waits.values())) <= milliseconds(moment):
+            self.now = datetime.fromtimestamp(next_due / 1000, UTC)
+            due_now = [row for due_at, row in self.waits.values() if due_at <= next_due]
+            wishes = self.wishes()
+            for decided in again(due_now, {"a": wishes}, self.now, manners):
+                _, row = self.waits.pop(decided.id)
+                if decided.state == "waiting":
+                    assert decided.due_at is not None
+                    assert decided.due_at > next_due
+                    self.waits[row.id] = decided.due_at, row._replace(digest=decided.digest)
+                elif decided.state == "pending":
+                    self._goes(row)
+                else:
+                    self.folded += decided.state == "folded"
+                    self.expired += decided.state == "expired"
+        self.now = max(self.now, moment)
+
+    def _goes(self, row: Waiting) -> None:
+        self.gone.append(Gone(self.now, row, self.wishes().told))
+
+
+@given(
+    facts=st.lists(st.tuples(st.integers(0, 700), st.lists(payloads, min_size=1, max_size=4)), max_size=40),
+    cap=st.integers(1, 4),
+    now=moments,
+    recipient=st.builds(ANNE._replace, digest=st.booleans()),
+)
+def test_nobody_gets_more_than_the_cap_a_day(
+    facts: list[tuple[int, list[Any]]], cap: int, now: datetime, recipient: Recipient
+) -> None:
+    """Whenever and in however many transactions things become known; the rest comes with a digest, and nothing is lost.
+
+    Urgent things pass, and so does what would be of no use any more when the digest comes.
+    """
+    manners = CITY._replace(cap=cap)
+    person = Person(recipient, now)
+    for minutes, known in facts:
+        person.until(person.now + timedelta(minutes=minutes), manners)
+        person.hear(known, manners)
+    person.until(person.now + timedelta(days=40), manners)
+    digests: set[date] = set()
+    for one in person.gone:
+        local = one.at.astimezone(PARIS)
+        evening = datetime.combine(local.date(), manners.digest_at, PARIS)
+        evening += timedelta(days=local >= evening)
+        if one.row.digest:
+            assert local.date() not in digests
+            digests.add(local.date())
+        elif one.row.urgency is not Urgency.URGENT and milliseconds(evening) < one.row.until:
+            assert one.before < cap
+    assert not person.waits
+    assert person.notices == len(person.gone) + person.folded + person.expired
+
+
+def test_what_waited_for_the_morning_is_capped_in_the_morning() -> None:
+    """Thirty things that became known one by one in a night are not thirty messages at seven."""
+    person = Person(ANNE, at(22))
+    for _ in range(30):
+        person.hear([HoldReady()], CITY)
+    person.until(at(7, day=date(2026, 3, 11)), CITY)
+    assert len(person.gone) == CITY.cap
+    person.until(at(18, day=date(2026, 3, 11)), CITY)
+    assert (len(person.gone), person.folded, person.gone[-1].row.digest) == (CITY.cap + 1, 19, True)
+
+
+def test_what_waits_takes_nothing_of_the_day_s_cap() -> None:
+    """A reminder that waits for Monday holds back nothing on Sunday."""
+    sunday = at(10, day=date(2026, 3, 8))
+    events = [(Told(kind, milliseconds(sunday), f"e{n}"), [ANNE._replace(told=9)])
+              for n, kind in enumerate((LoanOverdue(), HoldReady()))]  # fmt: skip
+    reminder, hold = decide(events, sunday, CITY)
+    assert (due(reminder), hold.due_at) == (datetime(2026, 3, 9, 7, 0, tzinfo=PARIS), None)
 
 
 def test_every_rule_is_of_use_for_as_long_as_news_is_news() -> None:

@@ -21,10 +21,12 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select, update
 from strength import examples
 
+from hub.config import Notifications
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
 from hub.model.notice import Again, Concerned, Notice, Recipient, Urgency, Waiting
 from hub.model.record import Seq
+from hub.roles.policy import CityPolicy
 from hub.store import Store
 from hub.store.disclosures import Disclosure, Disclosures
 from hub.store.households import Households
@@ -48,7 +50,7 @@ from schemas.models.citizen_portal import (
     UnlinkRequested,
 )
 from schemas.models.civil_registry import DeathPublished
-from schemas.models.library import LoanReturned, LoanStarted
+from schemas.models.library import HoldReady, LoanReturned, LoanStarted
 from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
@@ -685,6 +687,41 @@ def test_what_begun_is_remembered_until_it_certainly_did_not_arrive(store: Store
     assert begun()
     store.postponed(row_id, moment(NOW), "status_503")
     assert not begun()
+
+
+def test_what_went_out_today_and_what_is_on_its_way_count_towards_the_cap(store: Store) -> None:
+    """Not what waits, expired or went out yesterday; one that may have arrived counts."""
+    city = CityPolicy(Notifications(cap=3))
+    morning = datetime(2026, 3, 10, 6, 0, tzinfo=UTC)
+
+    def known(number: int, now: datetime) -> str:
+        said = event(number, HoldReady(hold_id=str(number)), "ils_di:7")
+        store.project([said._replace(read_at=moment(now), time=moment(now))], city, now)
+        return dict(store.outbox_rows("mail"))[row_of(number)]
+
+    def row_of(number: int) -> str:
+        with store._read() as connection:
+            found = connection.execute(select(outbox.c.id).where(outbox.c.event_id == f"event-{number}"))
+            return str(found.scalar_one())
+
+    wish = PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",))
+    store.project([event(1, wish, f"publik:{ANNE}"), link(2, ANNE, "ils_di:7")], city, morning)
+    # In the night before, one by one.
+    assert {known(number, morning - timedelta(hours=1)) for number in range(3, 10)} == {"waiting"}
+    assert store.decide_again(city.again(morning), morning) == {"pending": 3, "waiting": 4}
+    sent, unsure, late = (row.id for row in store.parcels("mail", Urgency.NORMAL, moment(morning), 10))
+    assert known(10, morning) == "waiting"
+    store.sent(sent, moment(morning))
+    store.ended(unsure, moment(morning), "unsure", "lost")
+    assert known(11, morning) == "waiting"
+    store.ended(late, moment(morning), "expired", "too_late")
+    assert [known(number, morning) for number in (12, 13)] == ["pending", "waiting"]
+    evening = morning + timedelta(hours=11)
+    assert store.decide_again(city.again(evening), evening) == {"pending": 1, "folded": 6}
+    for row in store.parcels("mail", Urgency.NORMAL, moment(evening), 10):
+        store.sent(row.id, moment(evening))
+    assert known(14, evening) == "waiting"
+    assert known(15, morning + timedelta(days=1)) == "pending"
 
 
 def test_stopping_takes_back_what_has_not_gone_out(store: Store) -> None:
