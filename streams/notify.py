@@ -1,11 +1,11 @@
 """Who is told about an event, when, and in which words: pure decisions, rules as data.
 
-A row's id comes from the event's id, the citizen and the channel, so that no restart and no replay
-can tell a fact twice.  Rules.  Only what is opted in to; only what was read lately (a rebuild from
-the topics tells nobody again); nothing of a replay; nothing by a channel that was stopped.  Facts of one
-kind that are known at once are one message to one person.  What is not urgent waits for the end of quiet
-hours, for the daily digest of who asked for it, or, beyond the day's cap, for the digest too.  What has
-waited is decided again when it is due, by the wishes and the cap of then; what is of no use any more expires.
+A row's id comes from the event's id, the citizen and the channel, so that no restart and no replay can tell a fact
+twice.  Rules.  Only what is opted in to; only what was read lately (a rebuild from the topics tells nobody again) and
+happened lately (the first look at a source tells no history); nothing of a replay; nothing by a channel that was
+stopped.  Facts of one kind that are known at once are one message to one person.  What is not urgent waits for the end
+of quiet hours, for the daily digest of who asked for it, or, beyond the day's cap, for the digest too.  What has waited
+is decided again when it is due, by the wishes and the cap of then; what is of no use any more expires.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ class Told(Protocol):
         """Whom or what it is about."""
 
     @property
+    def time(self) -> int:
+        """When it happened, UTC milliseconds."""
+
+    @property
     def read_at(self) -> int:
         """UTC milliseconds."""
 
@@ -69,22 +73,32 @@ class Rule(NamedTuple):
     """How long after its reading it is of use; not less than `FRESH`."""
     together: bool = False
     """Whether facts of this kind that are known at once are one message to one person."""
-    cut_off: str | None = None
-    """Field with the day that can still be changed until the city's cut-off: the message says so until then."""
+    news: timedelta = timedelta(days=7)
+    """How long after it happened it is news."""
+    day: str | None = None
+    """Field with the day that it is about; when that is over, it happened on that day at the latest."""
+    cut_off: bool = False
+    """Whether that day can still be changed until the city's cut-off: the message says so until then."""
     working_days: bool = False
     """Whether it can wait for a day on which somebody answers the telephone."""
 
 
 RULES: Mapping[str, Rule] = {
-    "hub.school_catering.MealBooked": Rule("canteen", "meal_booked", together=True, cut_off="meal_date"),
-    "hub.school_catering.MealCancelled": Rule("canteen", "meal_cancelled", together=True),
-    "hub.school_catering.AbsenceRecorded": Rule("canteen", "absence_recorded", Urgency.URGENT, FRESH, together=True),
+    "hub.school_catering.MealBooked": Rule("canteen", "meal_booked", together=True, day="meal_date", cut_off=True),
+    "hub.school_catering.MealCancelled": Rule("canteen", "meal_cancelled", together=True, day="meal_date"),
+    "hub.school_catering.AbsenceRecorded": Rule(
+        "canteen", "absence_recorded", Urgency.URGENT, FRESH, together=True, day="meal_date"
+    ),
     "hub.library.LoanOverdue": Rule(
         "library", "loan_overdue", Urgency.BULK, timedelta(days=7), together=True, working_days=True
     ),
     "hub.library.HoldReady": Rule("library", "hold_ready", together=True),
-    "hub.civil_registry.RecordRequested": Rule("requests", "record_requested", useful=timedelta(days=30)),
-    "hub.civil_registry.RequestStatusChanged": Rule("requests", "request_status_changed", useful=timedelta(days=30)),
+    "hub.civil_registry.RecordRequested": Rule(
+        "requests", "record_requested", useful=timedelta(days=30), news=timedelta(days=30)
+    ),
+    "hub.civil_registry.RequestStatusChanged": Rule(
+        "requests", "request_status_changed", useful=timedelta(days=30), news=timedelta(days=30)
+    ),
     "hub.transport.DisruptionPublished": Rule("disruptions", "disruption_published", Urgency.BULK, FRESH),
 }
 """Kinds of events that are told; any other is only shown."""
@@ -125,7 +139,7 @@ def decide(concerned: Concerned, now: datetime, manners: Manners) -> tuple[Notic
     gathered: dict[tuple[str, ...], list[tuple[Told, Rule, Recipient]]] = defaultdict(list)
     for event, recipients in concerned:
         rule = RULES.get(event.type)
-        if rule is None or event.replay or now.timestamp() - event.read_at / 1000 > FRESH.total_seconds():
+        if rule is None or event.replay or not _is_news(rule, event, now):
             continue
         for recipient in recipients:
             if rule.topic in recipient.topics and _reached(recipient, rule.topic) is not None:
@@ -183,6 +197,15 @@ def again(
                              {**first.payload, "address": address}))  # fmt: skip
         decided.extend(Again(row.id, "folded", code=first.id) for row, _ in rows[1:])
     return tuple(decided)
+
+
+def _is_news(rule: Rule, event: Told, now: datetime) -> bool:
+    """Tell whether an event was read lately and happened lately, however late it was read."""
+    moment = now.timestamp() * 1000
+    read, happened = timedelta(milliseconds=moment - event.read_at), timedelta(milliseconds=moment - event.time)
+    day = getattr(event.payload, rule.day, None) if rule.day is not None else None
+    over = now.astimezone(CITY).date() - day if isinstance(day, date) else timedelta(0)
+    return read <= FRESH and max(happened, over) <= rule.news
 
 
 def _reached(recipient: Recipient, topic: str) -> tuple[str, str] | None:
@@ -287,7 +310,7 @@ def _fact(event: Told, rule: Rule, now: datetime, manners: Manners) -> tuple[dic
     """Return a fact in words, and until when saying it is of use."""
     values = _values(event.payload)
     ends = datetime.fromtimestamp(event.read_at / 1000, UTC) + rule.useful
-    day = getattr(event.payload, rule.cut_off, None) if rule.cut_off is not None else None
+    day = getattr(event.payload, rule.day, None) if rule.cut_off and rule.day is not None else None
     if isinstance(day, date) and manners.cut_off is not None:
         closes = cut_off(day, manners.cut_off, manners.cut_off_days, manners.school_zone)
         if closes.astimezone(UTC) > now:

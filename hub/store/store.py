@@ -100,6 +100,8 @@ class Stored(NamedTuple):
     product: str
     read_at: int
     recorded_at: int
+    occurred_at: int
+    """Of a command when it was read: it is of then."""
 
 
 class Reach(NamedTuple):
@@ -1015,7 +1017,10 @@ class Store(Notices, Requests, OpenDataTables):
             found: list[Stored] = []
             for table in (t.entries, t.commands):
                 c = table.c
-                rows = connection.execute(select(c.event_id, c.type, c.subject, c.product, c.read_at, c.recorded_at))
+                occurred = t.entries.c.occurred_at if table is t.entries else c.read_at
+                rows = connection.execute(
+                    select(c.event_id, c.type, c.subject, c.product, c.read_at, c.recorded_at, occurred)
+                )
                 found.extend(Stored(*row) for row in rows)
             return found
 

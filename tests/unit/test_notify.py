@@ -14,8 +14,9 @@ from hub.calendar import cut_off, is_school_day, is_working_day
 from hub.delivery.words import compose
 from hub.model.notice import Notice, Recipient, Urgency, Waiting
 from hub.store.notices import Parcel
+from schemas.models.civil_registry import RecordRequested, RequestStatusChanged, Status
 from schemas.models.library import HoldReady, LoanOverdue
-from schemas.models.school_catering import AbsenceRecorded, Activity, MealBooked
+from schemas.models.school_catering import AbsenceRecorded, Activity, MealBooked, MealCancelled
 from streams.notify import DIGEST, FRESH, RULES, Manners, again, decide
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -33,11 +34,18 @@ class Told(NamedTuple):
     id: str = "e1"
     subject: str = "s"
     replay: bool = False
+    age: timedelta = timedelta(0)
+    """How long before it was read it happened."""
 
     @property
     def type(self) -> str:
         """Full name."""
         return str(self.payload.TYPE)
+
+    @property
+    def time(self) -> int:
+        """When it happened."""
+        return self.read_at - int(self.age / timedelta(milliseconds=1))
 
 
 def at(hour: int, minute: int = 0, day: date = TUESDAY) -> datetime:
@@ -70,7 +78,7 @@ def test_in_quiet_hours_only_what_is_urgent_goes_out() -> None:
     assert due(hold) == datetime(2026, 3, 11, 7, 0, tzinfo=PARIS)
     (hold,) = tell(HoldReady(), at(6, 59))
     assert due(hold) == datetime(2026, 3, 10, 7, 0, tzinfo=PARIS)
-    (absence,) = tell(AbsenceRecorded(), at(22))
+    (absence,) = tell(AbsenceRecorded(meal_date=TUESDAY), at(22))
     assert (absence.urgency, absence.due_at) == (Urgency.URGENT, None)
     (hold,) = tell(HoldReady(), at(7))
     assert hold.due_at is None
@@ -120,7 +128,7 @@ def test_who_asked_for_a_digest_gets_one_message_a_day() -> None:
     daily = ANNE._replace(digest=True)
     rows = [tell(HoldReady(), at(10), daily, id=f"e{n}")[0] for n in (1, 2)]
     assert {due(row) for row in rows} == {datetime(2026, 3, 10, 18, 0, tzinfo=PARIS)}
-    assert tell(AbsenceRecorded(), at(10), daily)[0].due_at is None
+    assert tell(AbsenceRecorded(meal_date=TUESDAY), at(10), daily)[0].due_at is None
     first, folded = again([waiting(row) for row in rows], {"a": daily}, at(18), CITY)
     assert (first.state, first.payload and first.payload["template"]) == ("pending", DIGEST)
     assert (folded.state, folded.code) == ("folded", first.id)
@@ -143,7 +151,7 @@ def test_beyond_the_cap_notices_come_with_the_digest() -> None:
     events = [(Told(HoldReady(), milliseconds(at(10)), f"e{n}"), [ANNE._replace(told=9)]) for n in range(3)]
     apart = [decide([event], at(10), CITY)[0] for event in events]
     assert all(notice.due_at is None for notice in apart)
-    kinds = [HoldReady(), LoanOverdue(), MealBooked()]
+    kinds = [HoldReady(), LoanOverdue(), MealBooked(meal_date=TUESDAY)]
     mixed = [(Told(kind, milliseconds(at(10)), f"e{n}"), [ANNE._replace(told=9)]) for n, kind in enumerate(kinds)]
     assert [notice.digest for notice in decide(mixed, at(10), CITY)] == [False, True, True]
 
@@ -193,7 +201,8 @@ def test_the_address_is_the_one_of_the_moment_at_which_it_goes_out() -> None:
     assert (decided.payload or {})["address"] == "new@example.org"
 
 
-payloads = st.sampled_from([HoldReady(), LoanOverdue(), MealBooked(meal_date=TUESDAY), AbsenceRecorded()])
+LATER = date(2026, 5, 12)
+payloads = st.sampled_from([HoldReady(), LoanOverdue(), MealBooked(meal_date=LATER), AbsenceRecorded(meal_date=LATER)])
 moments = st.datetimes(datetime(2026, 3, 8), datetime(2026, 4, 8), timezones=st.just(UTC))
 wishes = st.builds(ANNE._replace, digest=st.booleans(), told=st.integers(0, 20))
 
@@ -331,6 +340,27 @@ def test_what_waits_takes_nothing_of_the_day_s_cap() -> None:
               for n, kind in enumerate((LoanOverdue(), HoldReady()))]  # fmt: skip
     reminder, hold = decide(events, sunday, CITY)
     assert (due(reminder), hold.due_at) == (datetime(2026, 3, 9, 7, 0, tzinfo=PARIS), None)
+
+
+@pytest.mark.parametrize("days", [0, 1, 6, 8, 90])
+def test_a_first_look_at_a_card_tells_no_history(days: int) -> None:
+    """A loan that was due yesterday is news today, however it was found; one of months ago is only shown."""
+    due_date = TUESDAY - timedelta(days=days + 1)
+    overdue = tell(LoanOverdue(due_date=due_date), at(10), age=timedelta(days=days, hours=10))
+    assert len(overdue) == (days < 7)
+
+
+@pytest.mark.parametrize("kind", [MealBooked, MealCancelled, AbsenceRecorded])
+@pytest.mark.parametrize("days", [-30, 0, 1, 7, 8, 200])
+def test_a_first_look_at_a_child_tells_nothing_of_meals_that_are_long_over(kind: Any, days: int) -> None:
+    """Though the vendor says no moment, and they seem to happen when they are read; a cancellation to come is told."""
+    assert len(tell(kind(meal_date=TUESDAY - timedelta(days=days)), at(10))) == (days <= 7)
+
+
+@pytest.mark.parametrize("step", [RecordRequested(), RequestStatusChanged(status=Status.DONE)])
+def test_a_step_of_a_request_is_news_for_a_month(step: Any) -> None:
+    """The town hall is slow, and so is what it says it with."""
+    assert [len(tell(step, at(10), age=timedelta(days=days))) for days in (8, 30, 31)] == [1, 1, 0]
 
 
 def test_every_rule_is_of_use_for_as_long_as_news_is_news() -> None:
