@@ -103,6 +103,9 @@ RULES: Mapping[str, Rule] = {
 }
 """Kinds of events that are told; any other is only shown."""
 
+DEATHS = frozenset({"hub.civil_registry.DeathDeclared", "hub.civil_registry.DeathPublished"})
+"""Kinds of events after which nothing goes to whom they are about, once a link says who that is."""
+
 
 class Manners(NamedTuple):
     """When the city writes to people, and when it does not."""

@@ -14,11 +14,14 @@ from sqlalchemy import Connection, Table, and_, case, delete, func, not_, or_, s
 
 from hub.model.notice import EVERYTHING, Again, Notice, Recipient, Urgency, Waiting
 from hub.store import tables as t
+from hub.store.many import among
 
 CITY = ZoneInfo("Europe/Paris")
 CHANNELS = {"MAIL": "mail", "SMS": "sms", "APP": "app"}
 PEOPLE = tuple(CHANNELS.values())
 """Channels that reach people."""
+SELF = "SELF"
+"""Role of a citizen whom the subject is about."""
 OPEN = ("pending", "waiting")
 """States of rows that nothing has become of yet."""
 
@@ -169,17 +172,21 @@ class Notices:
         self, connection: Connection, wanted: Collection[tuple[str, str, str]], now: datetime
     ) -> set[tuple[str, str, str]]:
         """Return those of citizen, subject and topic that a link shows today."""
-        today = now.astimezone(CITY).date().isoformat()
         links = t.links.c
-        is_open = and_(links.closed_at.is_(None), or_(links.until.is_(None), links.until >= today))
         subjects = sorted({subject for _, subject, _ in wanted})
-        linked = self._in(connection, links.subject, subjects, links.citizen, links.subject, links.scope, where=is_open)
+        columns = (links.citizen, links.subject, links.scope)
+        linked = self._in(connection, links.subject, subjects, *columns, where=self._is_open(now))
         scopes = {(citizen, subject): json.loads(scope) for citizen, subject, scope in linked}
         return {
             (citizen, subject, topic)
             for citizen, subject, topic in wanted
             if (scope := scopes.get((citizen, subject))) is not None and (not scope or topic in scope)
         }
+
+    @staticmethod
+    def _is_open(now: datetime) -> Any:
+        today = now.astimezone(CITY).date().isoformat()
+        return and_(t.links.c.closed_at.is_(None), or_(t.links.c.until.is_(None), t.links.c.until >= today))
 
     def queued(self, by: int) -> list[tuple[str, str, str, int, int, int]]:
         """Return what has not gone out and is of no use after a moment.
@@ -298,21 +305,52 @@ class Notices:
         address: str = "",
     ) -> None:
         """Let nothing more go to a citizen by a channel about a topic; an `address` bounds it to that address."""
-        values = {"reason": reason, "address_hash": address_hash(address) if address else None, "at": now}
         with self._write() as connection:
-            connection.execute(
-                self._upsert(t.stopped)
-                .values(citizen=citizen, channel=channel, topic=topic, **values)
-                .on_conflict_do_update(index_elements=["citizen", "channel", "topic"], set_=values)
-            )
-            # What waits is decided again when it is due; what would go out now must not.
-            o = t.outbox.c
-            about = [o.citizen == citizen, o.state == "pending", o.channel.in_(PEOPLE)]
-            if channel != EVERYTHING:
-                about.append(o.channel == channel)
-            if topic != EVERYTHING:
-                about.append(o.topic == topic)
-            connection.execute(update(t.outbox).where(*about).values(state="unwanted", done_at=now, code=reason))
+            self._stop(connection, citizen, reason, now, channel, topic, address)
+
+    def _stop(
+        self,
+        connection: Connection,
+        citizen: str,
+        reason: str,
+        now: int,
+        channel: str = EVERYTHING,
+        topic: str = EVERYTHING,
+        address: str = "",
+    ) -> None:
+        values = {"reason": reason, "address_hash": address_hash(address) if address else None, "at": now}
+        connection.execute(
+            self._upsert(t.stopped)
+            .values(citizen=citizen, channel=channel, topic=topic, **values)
+            .on_conflict_do_update(index_elements=["citizen", "channel", "topic"], set_=values)
+        )
+        # What waits is decided again when it is due; what would go out now must not.
+        o = t.outbox.c
+        about = [o.citizen == citizen, o.state == "pending", o.channel.in_(PEOPLE)]
+        if channel != EVERYTHING:
+            about.append(o.channel == channel)
+        if topic != EVERYTHING:
+            about.append(o.topic == topic)
+        connection.execute(update(t.outbox).where(*about).values(state="unwanted", done_at=now, code=reason))
+
+    def _stop_for_the_dead(
+        self, connection: Connection, subjects: Collection[str], deaths: Collection[str], now: datetime
+    ) -> None:
+        """Let nothing more go to whoever is what one of the subjects is about, if an event of `deaths` is about it.
+
+        Others who are linked to it hear on.
+        """
+        e, links = t.entries.c, t.links.c
+        dead = (
+            select(links.citizen)
+            .distinct()
+            .join_from(t.links, t.entries, e.subject == links.subject)
+            .where(among(connection, links.subject, sorted(subjects)), e.type.in_(deaths))
+            .where(links.role == SELF, self._is_open(now))
+            .order_by(links.citizen)
+        )
+        for citizen in connection.execute(dead).scalars().all():
+            self._stop(connection, citizen, "death", int(now.timestamp() * 1000))
 
     def unsubscribe(self, row_id: str, now: int) -> bool:
         """Let nothing more go out like a row: to its citizen, about its topics; False: nobody knows it any more."""

@@ -182,6 +182,11 @@ class Policy(Protocol):
         """Return (fact, period, place, kind) of what may be counted."""
         ...
 
+    @property
+    def deaths(self) -> Collection[str]:
+        """Return the types of events that say that whom they are about has died."""
+        ...
+
 
 class Store(Notices, Requests, OpenDataTables):
     """One database; safe for threads."""
@@ -281,12 +286,17 @@ class Store(Notices, Requests, OpenDataTables):
             written = self._write_entries(connection, others, moment, applied)
             fresh = list(applied.inserted)
             # Links before notices: who is told is decided by the links that are open now.
-            for subject in sorted({name for item in commands for name in moves.subjects_of(connection, item)}):
+            relinked = {name for item in commands for name in moves.subjects_of(connection, item)}
+            for subject in sorted(relinked):
                 # In one order, so that no two workers wait for one another.
                 self._hold(connection, subject)
             for item in commands:
                 self._command(connection, item, moment, applied)
             self._count_facts(connection, written, {event.id for event in fresh}, policy)
+            # Whichever came first, the death or the link: a declaration is linked to nobody when it comes.
+            died = relinked | {event.subject for event in fresh if event.type in policy.deaths}
+            if died:
+                self._stop_for_the_dead(connection, died, policy.deaths, now)
             self._notify(connection, [event for event in fresh if not event.replay], policy, now, applied)
             for replay in replays:
                 applied.results["swept"] += self._sweep(connection, replay)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -49,7 +49,7 @@ from schemas.models.citizen_portal import (
     UndoRequested,
     UnlinkRequested,
 )
-from schemas.models.civil_registry import DeathPublished
+from schemas.models.civil_registry import DeathDeclared, DeathPublished
 from schemas.models.library import HoldReady, LoanReturned, LoanStarted
 from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
 
@@ -61,6 +61,7 @@ class Policy:
     """Tells every recipient of everything, and counts loans."""
 
     due_at: int | None = None
+    deaths: Collection[str] = ()
 
     def notices(self, concerned: Concerned, now: datetime) -> Iterable[Notice]:
         """Return one row per event and recipient."""
@@ -749,6 +750,60 @@ def test_a_dead_address_is_forgotten_with_another_one_and_a_death_is_not(store: 
 
     assert prefer(5, "a@b.example") == {"bounced": 1, "death": 1}
     assert prefer(6, "other@b.example") == {"death": 1}
+
+
+DEATH = (DeathDeclared(case_id="c9"), "hubee:c9", "hubee")
+PUBLISHED = (DeathPublished(record_key="k"), "insee_deaths:k", "insee_deaths")
+
+
+@pytest.mark.parametrize("death", [DEATH, PUBLISHED])
+@pytest.mark.parametrize("order", ["death first", "link first", "at once"])
+def test_nothing_goes_to_the_dead(store: Store, death: tuple[Any, str, str], order: str) -> None:
+    """Neither what is on its way, nor what waits, nor what becomes known later; a relative hears on."""
+    payload, subject, product = death
+    city = CityPolicy(Notifications())
+    noon = datetime(2026, 3, 10, 11, 0, tzinfo=UTC)
+
+    def linked(number: int, citizen: str, about: str, role: Role) -> StoredEvent:
+        return event(number, LinkRequested(citizen=citizen, subject=about, role=role), f"publik:{citizen}")
+
+    def known(number: int, now: datetime) -> None:
+        said = event(number, HoldReady(hold_id=str(number)), "ils_di:7")
+        store.project([said._replace(read_at=moment(now), time=moment(now))], city, now)
+
+    for number, citizen in ((1, ANNE), (2, MARC)):
+        wish = PreferencesChanged(citizen=citizen, email=f"{number}@b.example", topics=("library",))
+        store.project([event(number, wish, f"publik:{citizen}")], city, noon)
+        store.project([linked(number + 2, citizen, "ils_di:7", Role.SELF)], city, noon)
+    store.project([linked(5, MARC, subject, Role.MANDATE)], city, noon)
+    known(6, noon)
+    night = noon + timedelta(hours=10)
+    known(7, night)
+    died = event(8, payload, subject, product=product)
+    is_anne = linked(9, ANNE, subject, Role.SELF)
+    batches = {"death first": [[died], [is_anne]], "link first": [[is_anne], [died]], "at once": [[died, is_anne]]}
+    for batch in batches[order]:
+        assert store.stops() == {}
+        store.project(batch, city, night)
+    assert store.stops() == {"death": 1}
+    morning = noon + timedelta(hours=20)
+    known(10, morning)
+    store.decide_again(city.again(morning), morning)
+    with store._read() as connection:
+        rows = connection.execute(select(outbox.c.citizen, outbox.c.state).where(outbox.c.channel == "mail"))
+        states = sorted((citizen == ANNE, state) for citizen, state in rows)
+    assert states == [(False, "pending")] * 3 + [(True, "unwanted")] * 2
+
+
+def test_an_end_of_a_link_does_not_let_the_dead_hear_again(store: Store) -> None:
+    """Nor does the same said twice; and a link that had ended when the death came to be known says nothing."""
+    city = CityPolicy(Notifications())
+    payload, subject, product = DEATH
+    died = event(1, payload, subject, product=product)
+    store.project([link(2, MARC, subject), unlink(3, MARC, subject), link(4, ANNE, subject)], city, NOW)
+    store.project([died], city, NOW)
+    store.project([unlink(5, ANNE, subject), died], city, NOW)
+    assert store.stops() == {"death": 1}
 
 
 def test_a_receipt_is_noted_once(store: Store) -> None:
