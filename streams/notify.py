@@ -78,14 +78,20 @@ class Rule(NamedTuple):
     day: str | None = None
     """Field with the day that it is about; when that is over, it happened on that day at the latest."""
     cut_off: bool = False
-    """Whether that day can still be changed until the city's cut-off: the message says so until then."""
+    """Whether that day can still be changed until the city's cut-off: it is to be told by then."""
+    offer: bool = False
+    """Whether the message says so, and is of no use later."""
     working_days: bool = False
     """Whether it can wait for a day on which somebody answers the telephone."""
 
 
 RULES: Mapping[str, Rule] = {
-    "hub.school_catering.MealBooked": Rule("canteen", "meal_booked", together=True, day="meal_date", cut_off=True),
-    "hub.school_catering.MealCancelled": Rule("canteen", "meal_cancelled", together=True, day="meal_date"),
+    "hub.school_catering.MealBooked": Rule(
+        "canteen", "meal_booked", together=True, day="meal_date", cut_off=True, offer=True
+    ),
+    "hub.school_catering.MealCancelled": Rule(
+        "canteen", "meal_cancelled", together=True, day="meal_date", cut_off=True
+    ),
     "hub.school_catering.AbsenceRecorded": Rule(
         "canteen", "absence_recorded", Urgency.URGENT, FRESH, together=True, day="meal_date"
     ),
@@ -225,17 +231,18 @@ def _reached(recipient: Recipient, topic: str) -> tuple[str, str] | None:
 
 def _notice(
     one: tuple[Told, Rule, Recipient],
-    facts: Sequence[tuple[dict[str, str], datetime]],
+    facts: Sequence[tuple[dict[str, str], datetime, datetime | None]],
     told: int,
     now: datetime,
     manners: Manners,
 ) -> Notice:
     event, rule, recipient = one
     channel, address = _reached(recipient, rule.topic) or ("", "")
-    until = min(ends for _, ends in facts)
+    until = min(ends for _, ends, _ in facts)
+    closes = [moment for _, _, moment in facts if moment is not None]
     payload: dict[str, Any] = {"address": address, "template": rule.template, "values": facts[0][0]}
     if len(facts) > 1:
-        payload["more"] = [values for values, _ in facts[1:]]
+        payload["more"] = [values for values, _, _ in facts[1:]]
     opens = _opens(rule, now, manners)
     due, digest = _due(rule.urgency, recipient, told, until, now, manners, opens=opens)
     return Notice(
@@ -251,6 +258,7 @@ def _notice(
         until=_milliseconds(until),
         due_at=_milliseconds(due) if due is not None else None,
         digest=digest,
+        cut_off=_milliseconds(min(closes)) if closes else None,
     )
 
 
@@ -309,17 +317,21 @@ def _next(now: datetime, at: time) -> datetime:
     return today if today.astimezone(UTC) > now else datetime.combine(local.date() + timedelta(days=1), at, CITY)
 
 
-def _fact(event: Told, rule: Rule, now: datetime, manners: Manners) -> tuple[dict[str, str], datetime]:
-    """Return a fact in words, and until when saying it is of use."""
+def _fact(event: Told, rule: Rule, now: datetime, manners: Manners) -> tuple[dict[str, str], datetime, datetime | None]:
+    """Return a fact in words, until when saying it is of use, and its cut-off if that is to come."""
     values = _values(event.payload)
     ends = datetime.fromtimestamp(event.read_at / 1000, UTC) + rule.useful
     day = getattr(event.payload, rule.day, None) if rule.cut_off and rule.day is not None else None
-    if isinstance(day, date) and manners.cut_off is not None:
-        closes = cut_off(day, manners.cut_off, manners.cut_off_days, manners.school_zone)
-        if closes.astimezone(UTC) > now:
-            values["cancel_until"] = f"{day_words(closes.date())} à {closes:%H:%M}"
-            ends = min(ends, closes.astimezone(UTC))
-    return values, ends
+    if not isinstance(day, date) or manners.cut_off is None:
+        return values, ends, None
+    closes = cut_off(day, manners.cut_off, manners.cut_off_days, manners.school_zone)
+    moment = closes.astimezone(UTC)
+    if moment <= now:
+        return values, ends, None
+    if rule.offer:
+        values["cancel_until"] = f"{day_words(closes.date())} à {closes:%H:%M}"
+        ends = min(ends, moment)
+    return values, ends, moment
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -61,6 +61,8 @@ class Notice(NamedTuple):
     due_at: int | None = None
     """When it is decided again; None: it goes out at once."""
     digest: bool = False
+    cut_off: int | None = None
+    """Until when its reader can still change something; told later it is of use all the same.  UTC milliseconds."""
 
 
 class Waiting(NamedTuple):

@@ -91,6 +91,7 @@ class Notices:
             "until": notice.until,
             "due_at": notice.due_at,
             "digest": notice.digest,
+            "cut_off": notice.cut_off,
         }
 
     # -- what waits for its moment ----------------------------------------------------------------
@@ -188,16 +189,17 @@ class Notices:
         today = now.astimezone(CITY).date().isoformat()
         return and_(t.links.c.closed_at.is_(None), or_(t.links.c.until.is_(None), t.links.c.until >= today))
 
-    def queued(self, by: int) -> list[tuple[str, str, str, int, int, int]]:
-        """Return what has not gone out and is of no use after a moment.
+    def queued(self, now: int, by: int) -> list[tuple[str, str, str, int, int, int]]:
+        """Return what has not gone out and has to by a moment: its cut-off that is to come, or until it is of no use.
 
-        Channel, lane, topic, until when it is of use, when it may go out, and how many of its lane go out up to it.
+        Channel, lane, topic, when it has to, when it may go out, and how many of its lane go out up to it.
         """
         o = t.outbox.c
         rank = func.row_number().over(partition_by=(o.channel, o.urgency, o.state), order_by=o.position)
         starts = case((o.state == "waiting", o.due_at), else_=o.next_at)
+        until = case((o.cut_off > now, o.cut_off), else_=o.until)
         ranked = select(
-            o.channel, o.urgency, o.topic, o.until, starts.label("starts"), rank.label("rank"), o.state
+            o.channel, o.urgency, o.topic, until.label("until"), starts.label("starts"), rank.label("rank"), o.state
         ).where(o.state.in_(OPEN)).subquery()  # fmt: skip
         with self._read() as connection:
             # What the city's own quiet hours outlast is nobody's failure.

@@ -123,6 +123,20 @@ def test_an_offer_that_waited_past_its_cut_off_is_not_sent() -> None:
     assert [d.state for d in again([waiting(notice)], {"a": ANNE}, at(9, 5), CITY)] == ["expired"]
 
 
+def test_a_cancellation_is_to_be_told_by_the_cut_off_and_is_of_use_after_it() -> None:
+    """Until then it can be put right; who reads it later has to know all the same."""
+    cancelled = MealCancelled(meal_date=TUESDAY)
+    (notice,) = tell(cancelled, at(8))
+    assert (notice.cut_off, notice.until) == (milliseconds(at(9)), milliseconds(at(8) + timedelta(days=3)))
+    assert "cancel_until" not in notice.payload["values"]
+    assert tell(cancelled, at(9))[0].cut_off is None
+    two = [(Told(MealCancelled(meal_date=day), milliseconds(at(8)), f"{day}"), [ANNE])
+           for day in (date(2026, 3, 12), TUESDAY)]  # fmt: skip
+    (together,) = decide(two, at(8), CITY)
+    assert together.cut_off == milliseconds(at(9))
+    assert tell(HoldReady(), at(8))[0].cut_off is None
+
+
 def test_who_asked_for_a_digest_gets_one_message_a_day() -> None:
     """Urgent things come at once all the same; one thing alone is told as itself."""
     daily = ANNE._replace(digest=True)

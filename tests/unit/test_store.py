@@ -51,6 +51,7 @@ from schemas.models.citizen_portal import (
 )
 from schemas.models.civil_registry import DeathDeclared, DeathPublished
 from schemas.models.library import HoldReady, LoanReturned, LoanStarted
+from schemas.models.school_catering import MealCancelled
 from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
@@ -823,8 +824,8 @@ def test_what_has_not_gone_out_is_told_with_its_place_and_its_lane(store: Store)
     row_id = waits(store)
     with store._write() as connection:
         connection.execute(update(outbox).where(outbox.c.id == row_id).values(created_at=0))
-    assert store.queued(2**53) == [("mail", "normal", "library", 2**53, moment(NOW), 1)]
-    assert store.queued(2**53 - 1) == []
+    assert store.queued(0, 2**53) == [("mail", "normal", "library", 2**53, moment(NOW), 1)]
+    assert store.queued(0, 2**53 - 1) == []
     assert store.lanes(moment(NOW), 1000) == {}
     store.decide_again(decides([], Again(row_id, "pending")), NOW + timedelta(minutes=1))
     assert store.lanes(moment(NOW), 1000) == {("mail", "normal"): (moment(NOW), 0)}
@@ -838,7 +839,20 @@ def test_what_the_city_lets_wait_for_too_long_is_no_failure(store: Store) -> Non
     row_id = waits(store)
     with store._write() as connection:
         connection.execute(update(outbox).where(outbox.c.id == row_id).values(until=moment(NOW)))
-    assert store.queued(2**53) == []
+    assert store.queued(0, 2**53) == []
+
+
+def test_a_notice_is_watched_until_its_cut_off_and_then_until_it_is_of_no_use(store: Store) -> None:
+    """What nine o'clock is too late for is told before nine; afterwards it is still worth sending."""
+    city = CityPolicy(Notifications())
+    wish = PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("canteen",))
+    cancelled = event(3, MealCancelled(meal_date=date(2026, 3, 10)), "chrono:E1", product="chrono")
+    told = [event(1, wish, f"publik:{ANNE}"), link(2, ANNE, "chrono:E1"), cancelled._replace(time=moment(NOW))]
+    store.project(told, city, NOW)
+    nine = moment(datetime(2026, 3, 10, 8, 0, tzinfo=UTC))
+    assert [row[3] for row in store.queued(nine - 1, nine)] == [nine]
+    assert store.queued(nine, nine) == []
+    assert [row[3] for row in store.queued(nine, 2**53)] == [moment(NOW + timedelta(days=3))]
 
 
 def test_ending_a_digest_ends_all_that_was_in_it(store: Store) -> None:
