@@ -1,8 +1,8 @@
 """What will be too late before it is: a pure look at what has not gone out yet.
 
-Every notice carries the moment until which it is of use; which that is, its event's rule and the city's calendar
-say.  A notice misses it if it does not even wait for an earlier moment, or if its lane is behind and does not get to
-it in time at the pace of the last minutes.
+Every notice carries the moment until which it is of use, and some a cut-off before it; which these are, its event's
+rule and the city's calendar say.  A notice misses its moment if it does not even wait for an earlier one, or if its
+lane is behind and does not get to it in time at the pace of the last minutes.
 """
 
 from __future__ import annotations

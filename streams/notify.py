@@ -1,11 +1,11 @@
 """Who is told about an event, when, and in which words: pure decisions, rules as data.
 
-A row's id comes from the event's id, the citizen and the channel, so that no restart and no replay
-can tell a fact twice.  Rules.  Only what is opted in to; only what was read lately (a rebuild from
-the topics tells nobody again); nothing of a replay; nothing by a channel that was stopped.  Facts of one
-kind that are known at once are one message to one person.  What is not urgent waits for the end of quiet
-hours, for the daily digest of who asked for it, or, beyond the day's cap, for the digest too.  What has
-waited is decided again when it is due, by the wishes of then; what is of no use any more expires.
+A row's id comes from the event's id, the citizen and the channel, so that no restart and no replay can tell a fact
+twice.  Rules.  Only what is opted in to; only what was read lately (a rebuild from the topics tells nobody again) and
+happened lately (the first look at a source tells no history); nothing of a replay; nothing by a channel that was
+stopped.  Facts of one kind that are known at once are one message to one person.  What is not urgent waits for the end
+of quiet hours, for the daily digest of who asked for it, or, beyond the day's cap, for the digest too.  What has waited
+is decided again when it is due, by the wishes and the cap of then; what is of no use any more expires.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ class Told(Protocol):
         """Whom or what it is about."""
 
     @property
+    def time(self) -> int:
+        """When it happened, UTC milliseconds."""
+
+    @property
     def read_at(self) -> int:
         """UTC milliseconds."""
 
@@ -69,25 +73,44 @@ class Rule(NamedTuple):
     """How long after its reading it is of use; not less than `FRESH`."""
     together: bool = False
     """Whether facts of this kind that are known at once are one message to one person."""
-    cut_off: str | None = None
-    """Field with the day that can still be changed until the city's cut-off: the message says so until then."""
+    news: timedelta = timedelta(days=7)
+    """How long after it happened it is news."""
+    day: str | None = None
+    """Field with the day that it is about; when that is over, it happened on that day at the latest."""
+    cut_off: bool = False
+    """Whether that day can still be changed until the city's cut-off: it is to be told by then."""
+    offer: bool = False
+    """Whether the message says so, and is of no use later."""
     working_days: bool = False
     """Whether it can wait for a day on which somebody answers the telephone."""
 
 
 RULES: Mapping[str, Rule] = {
-    "hub.school_catering.MealBooked": Rule("canteen", "meal_booked", together=True, cut_off="meal_date"),
-    "hub.school_catering.MealCancelled": Rule("canteen", "meal_cancelled", together=True),
-    "hub.school_catering.AbsenceRecorded": Rule("canteen", "absence_recorded", Urgency.URGENT, FRESH, together=True),
+    "hub.school_catering.MealBooked": Rule(
+        "canteen", "meal_booked", together=True, day="meal_date", cut_off=True, offer=True
+    ),
+    "hub.school_catering.MealCancelled": Rule(
+        "canteen", "meal_cancelled", together=True, day="meal_date", cut_off=True
+    ),
+    "hub.school_catering.AbsenceRecorded": Rule(
+        "canteen", "absence_recorded", Urgency.URGENT, FRESH, together=True, day="meal_date"
+    ),
     "hub.library.LoanOverdue": Rule(
         "library", "loan_overdue", Urgency.BULK, timedelta(days=7), together=True, working_days=True
     ),
     "hub.library.HoldReady": Rule("library", "hold_ready", together=True),
-    "hub.civil_registry.RecordRequested": Rule("requests", "record_requested", useful=timedelta(days=30)),
-    "hub.civil_registry.RequestStatusChanged": Rule("requests", "request_status_changed", useful=timedelta(days=30)),
+    "hub.civil_registry.RecordRequested": Rule(
+        "requests", "record_requested", useful=timedelta(days=30), news=timedelta(days=30)
+    ),
+    "hub.civil_registry.RequestStatusChanged": Rule(
+        "requests", "request_status_changed", useful=timedelta(days=30), news=timedelta(days=30)
+    ),
     "hub.transport.DisruptionPublished": Rule("disruptions", "disruption_published", Urgency.BULK, FRESH),
 }
 """Kinds of events that are told; any other is only shown."""
+
+DEATHS = frozenset({"hub.civil_registry.DeathDeclared", "hub.civil_registry.DeathPublished"})
+"""Kinds of events after which nothing goes to whom they are about, once a link says who that is."""
 
 
 class Manners(NamedTuple):
@@ -122,7 +145,7 @@ def decide(concerned: Concerned, now: datetime, manners: Manners) -> tuple[Notic
     gathered: dict[tuple[str, ...], list[tuple[Told, Rule, Recipient]]] = defaultdict(list)
     for event, recipients in concerned:
         rule = RULES.get(event.type)
-        if rule is None or event.replay or now.timestamp() - event.read_at / 1000 > FRESH.total_seconds():
+        if rule is None or event.replay or not _is_news(rule, event, now):
             continue
         for recipient in recipients:
             if rule.topic in recipient.topics and _reached(recipient, rule.topic) is not None:
@@ -135,7 +158,8 @@ def decide(concerned: Concerned, now: datetime, manners: Manners) -> tuple[Notic
         event, rule, recipient = found[0]
         facts = [_fact(each, rule, now, manners) for each, _, _ in found]
         notice = _notice(found[0], facts, recipient.told + told[recipient.citizen], now, manners)
-        told[recipient.citizen] += 1
+        # What waits is counted on the day on which it goes out.
+        told[recipient.citizen] += notice.due_at is None
         notices.append(notice)
     return tuple(notices)
 
@@ -143,23 +167,33 @@ def decide(concerned: Concerned, now: datetime, manners: Manners) -> tuple[Notic
 def again(
     waiting: Sequence[Waiting], recipients: Mapping[str, Recipient], now: datetime, manners: Manners
 ) -> tuple[Again, ...]:
-    """Decide notices again that are due, by what their citizens wish now."""
+    """Decide notices again that are due, all of a citizen at once, by what their citizens wish now."""
     moment = _milliseconds(now)
     decided = []
     digests: dict[tuple[str, str], list[tuple[Waiting, str]]] = defaultdict(list)
-    for row in waiting:
+    told: Counter[str] = Counter()
+    # What ends first goes first: of what the cap holds back, most can wait for the digest.
+    for row in sorted(waiting, key=lambda row: row.until):
         recipient = recipients.get(row.citizen)
         reached = _reached(recipient, row.topic) if recipient is not None else None
         if recipient is None or reached is None or not row.concerned or row.topic not in recipient.topics:
             decided.append(Again(row.id, "unwanted"))
-        elif row.until <= moment:
+            continue
+        if row.until <= moment:
             decided.append(Again(row.id, "expired"))
-        elif row.urgency is not Urgency.URGENT and (ends := _quiet_until(now, manners)) is not None:
-            decided.append(Again(row.id, "waiting", _milliseconds(ends)))
-        elif row.digest:
-            digests[row.citizen, reached[0]].append((row, reached[1]))
+            continue
+        until = datetime.fromtimestamp(row.until / 1000, UTC)
+        if row.digest:
+            due, digest = _quiet_until(now, manners), True
         else:
-            channel, address = reached
+            due, digest = _due(row.urgency, recipient, recipient.told + told[row.citizen], until, now, manners)
+        channel, address = reached
+        if due is not None:
+            decided.append(Again(row.id, "waiting", _milliseconds(due), digest=digest))
+        elif digest:
+            digests[row.citizen, channel].append((row, address))
+        else:
+            told[row.citizen] += 1
             decided.append(Again(row.id, "pending", None, channel, {**row.payload, "address": address}))
     for (_, channel), rows in digests.items():
         first, address = rows[0]
@@ -169,6 +203,15 @@ def again(
                              {**first.payload, "address": address}))  # fmt: skip
         decided.extend(Again(row.id, "folded", code=first.id) for row, _ in rows[1:])
     return tuple(decided)
+
+
+def _is_news(rule: Rule, event: Told, now: datetime) -> bool:
+    """Tell whether an event was read lately and happened lately, however late it was read."""
+    moment = now.timestamp() * 1000
+    read, happened = timedelta(milliseconds=moment - event.read_at), timedelta(milliseconds=moment - event.time)
+    day = getattr(event.payload, rule.day, None) if rule.day is not None else None
+    over = now.astimezone(CITY).date() - day if isinstance(day, date) else timedelta(0)
+    return read <= FRESH and max(happened, over) <= rule.news
 
 
 def _reached(recipient: Recipient, topic: str) -> tuple[str, str] | None:
@@ -185,18 +228,20 @@ def _reached(recipient: Recipient, topic: str) -> tuple[str, str] | None:
 
 def _notice(
     one: tuple[Told, Rule, Recipient],
-    facts: Sequence[tuple[dict[str, str], datetime]],
+    facts: Sequence[tuple[dict[str, str], datetime, datetime | None]],
     told: int,
     now: datetime,
     manners: Manners,
 ) -> Notice:
     event, rule, recipient = one
     channel, address = _reached(recipient, rule.topic) or ("", "")
-    until = min(ends for _, ends in facts)
+    until = min(ends for _, ends, _ in facts)
+    closes = [moment for _, _, moment in facts if moment is not None]
     payload: dict[str, Any] = {"address": address, "template": rule.template, "values": facts[0][0]}
     if len(facts) > 1:
-        payload["more"] = [values for values, _ in facts[1:]]
-    due, digest = _due(rule, recipient, told, until, now, manners)
+        payload["more"] = [values for values, _, _ in facts[1:]]
+    opens = _opens(rule, now, manners)
+    due, digest = _due(rule.urgency, recipient, told, until, now, manners, opens=opens)
     return Notice(
         # Of the channel that was first: a row is one fact and one person, whichever way it goes in the end.
         id=str(uuid5(NOTICE_IDS, f"{event.id}\x1f{recipient.citizen}\x1f{channel}")),
@@ -210,31 +255,47 @@ def _notice(
         until=_milliseconds(until),
         due_at=_milliseconds(due) if due is not None else None,
         digest=digest,
+        cut_off=_milliseconds(min(closes)) if closes else None,
     )
 
 
 def _due(
-    rule: Rule, recipient: Recipient, told: int, until: datetime, now: datetime, manners: Manners
+    urgency: Urgency,
+    recipient: Recipient,
+    told: int,
+    until: datetime,
+    now: datetime,
+    manners: Manners,
+    *,
+    opens: datetime | None = None,
 ) -> tuple[datetime | None, bool]:
-    """Return when a notice is decided again, None for at once, and whether it belongs to the digest then."""
-    if rule.urgency is Urgency.URGENT:
+    """Return when a notice is decided again, None for at once, and whether it belongs to the digest then.
+
+    `told` counts what goes out to the person today; before `opens` it need not be told.
+    """
+    if urgency is Urgency.URGENT:
         return None, False
+    digest = _next(now, manners.digest_at)
+    # Told in the digest it could come too late to be of use.
+    if recipient.digest and digest < until:
+        return digest, True
+    if opens is not None and opens < until:
+        return opens, False
     quiet = _quiet_until(now, manners)
-    if recipient.digest or (manners.cap and told >= manners.cap):
-        digest = _next(now, manners.digest_at)
-        if digest < until:
-            return digest, True
-        # Told in the digest it would come too late to be of use.
-        return quiet, False
-    local = now.astimezone(CITY)
-    if rule.working_days and manners.working_days and not is_working_day(local.date()):
-        day = local.date()
-        while not is_working_day(day):
-            day += timedelta(days=1)
-        opens = datetime.combine(day, manners.quiet_until, CITY)
-        if opens < until:
-            return opens, False
+    # In the morning it is another day, or the cap is looked at then.
+    if quiet is None and manners.cap and told >= manners.cap and digest < until:
+        return digest, True
     return quiet, False
+
+
+def _opens(rule: Rule, now: datetime, manners: Manners) -> datetime | None:
+    """Return when the next working day begins, if the notice can wait for one and this is none."""
+    day = now.astimezone(CITY).date()
+    if not (rule.working_days and manners.working_days) or is_working_day(day):
+        return None
+    while not is_working_day(day):
+        day += timedelta(days=1)
+    return datetime.combine(day, manners.quiet_until, CITY)
 
 
 def _quiet_until(now: datetime, manners: Manners) -> datetime | None:
@@ -253,17 +314,21 @@ def _next(now: datetime, at: time) -> datetime:
     return today if today.astimezone(UTC) > now else datetime.combine(local.date() + timedelta(days=1), at, CITY)
 
 
-def _fact(event: Told, rule: Rule, now: datetime, manners: Manners) -> tuple[dict[str, str], datetime]:
-    """Return a fact in words, and until when saying it is of use."""
+def _fact(event: Told, rule: Rule, now: datetime, manners: Manners) -> tuple[dict[str, str], datetime, datetime | None]:
+    """Return a fact in words, until when saying it is of use, and its cut-off if that is to come."""
     values = _values(event.payload)
     ends = datetime.fromtimestamp(event.read_at / 1000, UTC) + rule.useful
-    day = getattr(event.payload, rule.cut_off, None) if rule.cut_off is not None else None
-    if isinstance(day, date) and manners.cut_off is not None and day >= now.astimezone(CITY).date():
-        closes = manners.cut_off.of(day)
-        if closes.astimezone(UTC) > now:
-            values["cancel_until"] = f"{day_words(closes.date())} à {closes:%H:%M}"
-            ends = min(ends, closes.astimezone(UTC))
-    return values, ends
+    day = getattr(event.payload, rule.day, None) if rule.cut_off and rule.day is not None else None
+    if not isinstance(day, date) or manners.cut_off is None or day < now.astimezone(CITY).date():
+        return values, ends, None
+    closes = manners.cut_off.of(day)
+    moment = closes.astimezone(UTC)
+    if moment <= now:
+        return values, ends, None
+    if rule.offer:
+        values["cancel_until"] = f"{day_words(closes.date())} à {closes:%H:%M}"
+        ends = min(ends, moment)
+    return values, ends, moment
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -35,7 +35,7 @@ class Recipient(NamedTuple):
     stopped: frozenset[tuple[str, str]] = frozenset()
     """Channels and topics that nothing goes out by or about, whatever is wished: unsubscribed, bounced, dead."""
     told: int = 0
-    """Notices of this day that went out or will."""
+    """Notices that went out this day, or are on their way."""
 
 
 def within(recipient: Recipient, scope: Collection[str] | None) -> Recipient:
@@ -61,6 +61,8 @@ class Notice(NamedTuple):
     due_at: int | None = None
     """When it is decided again; None: it goes out at once."""
     digest: bool = False
+    cut_off: int | None = None
+    """Until when its reader can still change something; told later it is of use all the same.  UTC milliseconds."""
 
 
 class Waiting(NamedTuple):
@@ -88,6 +90,8 @@ class Again(NamedTuple):
     channel: str | None = None
     payload: Mapping[str, Any] | None = None
     code: str | None = None
+    digest: bool = False
+    """Whether what waits belongs to a digest."""
 
 
 Concerned = Sequence[tuple[Any, Sequence[Recipient]]]

@@ -17,6 +17,8 @@ from streams.open_data.dataset import finest
 class CityPolicy:
     """The streams, with the city's settings."""
 
+    deaths = notify.DEATHS
+
     def __init__(self, settings: Settings) -> None:
         """Write to people when `settings` say so."""
         self._manners = manners(settings)

@@ -29,7 +29,7 @@ class Disclosure(NamedTuple):
     at: int
     """UTC milliseconds."""
     recipient: str
-    """A service or a desk, by the name of its token; `mail` for the citizen's own mailbox."""
+    """A service or a desk, by the name of its token; of a notice the channel by which the citizen got it."""
     purpose: str
     """`api`, `notice`, `assistance`, `desk` for a look at links, `decision` for one about a request."""
     what: Collection[str]

@@ -14,11 +14,14 @@ from sqlalchemy import Connection, Table, and_, case, delete, func, not_, or_, s
 
 from hub.model.notice import EVERYTHING, Again, Notice, Recipient, Urgency, Waiting
 from hub.store import tables as t
+from hub.store.many import among
 
 CITY = ZoneInfo("Europe/Paris")
 CHANNELS = {"MAIL": "mail", "SMS": "sms", "APP": "app"}
 PEOPLE = tuple(CHANNELS.values())
 """Channels that reach people."""
+SELF = "SELF"
+"""Role of a citizen whom the subject is about."""
 OPEN = ("pending", "waiting")
 """States of rows that nothing has become of yet."""
 
@@ -45,6 +48,7 @@ class Notices:
     _write: Callable[[], AbstractContextManager[Connection]]
     _upsert: Callable[[Table], Any]
     _in: Callable[..., Iterator[tuple[Any, ...]]]
+    _set: Callable[..., None]
     _mark: Callable[..., None]
 
     # -- whom to tell ---------------------------------------------------------------------------
@@ -59,7 +63,8 @@ class Notices:
         ):
             stopped.setdefault(citizen, set()).add((channel, topic))
         told: dict[str, int] = {}
-        today = and_(o.created_at >= int(midnight.timestamp() * 1000), o.state.in_(("pending", "sent")))
+        gone = and_(o.state.in_(("sent", "unsure")), o.done_at >= int(midnight.timestamp() * 1000))
+        today = or_(o.state == "pending", gone)
         for (citizen,) in self._in(connection, o.citizen, citizens, o.citizen, where=today):
             told[citizen] = told.get(citizen, 0) + 1
         columns = (p.citizen, p.email, p.topics, p.phone, p.channel, p.digest)
@@ -86,6 +91,7 @@ class Notices:
             "until": notice.until,
             "due_at": notice.due_at,
             "digest": notice.digest,
+            "cut_off": notice.cut_off,
         }
 
     # -- what waits for its moment ----------------------------------------------------------------
@@ -152,7 +158,7 @@ class Notices:
             for again in policy(waiting, self._recipients(connection, citizens, now)):
                 values: dict[str, Any] = {"state": again.state, "code": again.code}
                 if again.due_at is not None:
-                    values["due_at"] = again.due_at
+                    values.update(due_at=again.due_at, digest=again.digest)
                 if again.state not in OPEN:
                     values["done_at"] = moment
                 if again.channel is not None:
@@ -167,11 +173,10 @@ class Notices:
         self, connection: Connection, wanted: Collection[tuple[str, str, str]], now: datetime
     ) -> set[tuple[str, str, str]]:
         """Return those of citizen, subject and topic that a link shows today."""
-        today = now.astimezone(CITY).date().isoformat()
         links = t.links.c
-        is_open = and_(links.closed_at.is_(None), or_(links.until.is_(None), links.until >= today))
         subjects = sorted({subject for _, subject, _ in wanted})
-        linked = self._in(connection, links.subject, subjects, links.citizen, links.subject, links.scope, where=is_open)
+        columns = (links.citizen, links.subject, links.scope)
+        linked = self._in(connection, links.subject, subjects, *columns, where=self._is_open(now))
         scopes = {(citizen, subject): json.loads(scope) for citizen, subject, scope in linked}
         return {
             (citizen, subject, topic)
@@ -179,16 +184,22 @@ class Notices:
             if (scope := scopes.get((citizen, subject))) is not None and (not scope or topic in scope)
         }
 
-    def queued(self, by: int) -> list[tuple[str, str, str, int, int, int]]:
-        """Return what has not gone out and is of no use after a moment.
+    @staticmethod
+    def _is_open(now: datetime) -> Any:
+        today = now.astimezone(CITY).date().isoformat()
+        return and_(t.links.c.closed_at.is_(None), or_(t.links.c.until.is_(None), t.links.c.until >= today))
 
-        Channel, lane, topic, until when it is of use, when it may go out, and how many of its lane go out up to it.
+    def queued(self, now: int, by: int) -> list[tuple[str, str, str, int, int, int]]:
+        """Return what has not gone out and has to by a moment: its cut-off that is to come, or until it is of no use.
+
+        Channel, lane, topic, when it has to, when it may go out, and how many of its lane go out up to it.
         """
         o = t.outbox.c
         rank = func.row_number().over(partition_by=(o.channel, o.urgency, o.state), order_by=o.position)
         starts = case((o.state == "waiting", o.due_at), else_=o.next_at)
+        until = case((o.cut_off > now, o.cut_off), else_=o.until)
         ranked = select(
-            o.channel, o.urgency, o.topic, o.until, starts.label("starts"), rank.label("rank"), o.state
+            o.channel, o.urgency, o.topic, until.label("until"), starts.label("starts"), rank.label("rank"), o.state
         ).where(o.state.in_(OPEN)).subquery()  # fmt: skip
         with self._read() as connection:
             # What the city's own quiet hours outlast is nobody's failure.
@@ -237,7 +248,31 @@ class Notices:
 
     def ended(self, row_id: str, now: int, state: str, code: str) -> None:
         """Mark a row as done in another way than sent or refused: `expired`, `unsure`."""
-        self._mark(row_id, state=state, done_at=now, code=code)
+        with self._write() as connection:
+            if state == "unsure":
+                self._received(connection, row_id, now)
+            self._set(connection, row_id, state=state, done_at=now, code=code)
+
+    def _received(self, connection: Connection, row_id: str, now: int) -> None:
+        """Write down once what a citizen received, or may have: by which channel, about which topics."""
+        o = t.outbox.c
+        owner = select(o.citizen).where(o.id == row_id).scalar_subquery()
+        rows = connection.execute(
+            # A digest is about whatever was folded into it.  By citizen: no index finds what was folded.
+            select(o.id, o.citizen, o.channel, o.topic).where(
+                o.citizen == owner, or_(o.id == row_id, and_(o.state == "folded", o.code == row_id))
+            )
+        ).all()
+        for message in (row for row in rows if row.id == row_id):
+            values = {
+                "id": row_id,
+                "citizen": message.citizen,
+                "at": now,
+                "recipient": message.channel,
+                "purpose": "notice",
+                "what": json.dumps(sorted({row.topic for row in rows})),
+            }
+            connection.execute(self._upsert(t.disclosures).values(**values).on_conflict_do_nothing())
 
     def receipt(self, row_id: str, now: int, arrived: bool, code: str) -> Parcel | None:
         """Note what a provider says later of a row that it took; None: there is no such row, or it said so before."""
@@ -250,6 +285,8 @@ class Notices:
             )
             if noted.rowcount == 0:
                 return None
+            if arrived:
+                self._received(connection, row_id, now)
             row = connection.execute(
                 select(o.id, o.channel, o.topic, o.citizen, o.subject, o.payload, o.attempts, o.until).where(
                     o.id == row_id
@@ -270,21 +307,52 @@ class Notices:
         address: str = "",
     ) -> None:
         """Let nothing more go to a citizen by a channel about a topic; an `address` bounds it to that address."""
-        values = {"reason": reason, "address_hash": address_hash(address) if address else None, "at": now}
         with self._write() as connection:
-            connection.execute(
-                self._upsert(t.stopped)
-                .values(citizen=citizen, channel=channel, topic=topic, **values)
-                .on_conflict_do_update(index_elements=["citizen", "channel", "topic"], set_=values)
-            )
-            # What waits is decided again when it is due; what would go out now must not.
-            o = t.outbox.c
-            about = [o.citizen == citizen, o.state == "pending", o.channel.in_(PEOPLE)]
-            if channel != EVERYTHING:
-                about.append(o.channel == channel)
-            if topic != EVERYTHING:
-                about.append(o.topic == topic)
-            connection.execute(update(t.outbox).where(*about).values(state="unwanted", done_at=now, code=reason))
+            self._stop(connection, citizen, reason, now, channel, topic, address)
+
+    def _stop(
+        self,
+        connection: Connection,
+        citizen: str,
+        reason: str,
+        now: int,
+        channel: str = EVERYTHING,
+        topic: str = EVERYTHING,
+        address: str = "",
+    ) -> None:
+        values = {"reason": reason, "address_hash": address_hash(address) if address else None, "at": now}
+        connection.execute(
+            self._upsert(t.stopped)
+            .values(citizen=citizen, channel=channel, topic=topic, **values)
+            .on_conflict_do_update(index_elements=["citizen", "channel", "topic"], set_=values)
+        )
+        # What waits is decided again when it is due; what would go out now must not.
+        o = t.outbox.c
+        about = [o.citizen == citizen, o.state == "pending", o.channel.in_(PEOPLE)]
+        if channel != EVERYTHING:
+            about.append(o.channel == channel)
+        if topic != EVERYTHING:
+            about.append(o.topic == topic)
+        connection.execute(update(t.outbox).where(*about).values(state="unwanted", done_at=now, code=reason))
+
+    def _stop_for_the_dead(
+        self, connection: Connection, subjects: Collection[str], deaths: Collection[str], now: datetime
+    ) -> None:
+        """Let nothing more go to whoever is what one of the subjects is about, if an event of `deaths` is about it.
+
+        Others who are linked to it hear on.
+        """
+        e, links = t.entries.c, t.links.c
+        dead = (
+            select(links.citizen)
+            .distinct()
+            .join_from(t.links, t.entries, e.subject == links.subject)
+            .where(among(connection, links.subject, sorted(subjects)), e.type.in_(deaths))
+            .where(links.role == SELF, self._is_open(now))
+            .order_by(links.citizen)
+        )
+        for citizen in connection.execute(dead).scalars().all():
+            self._stop(connection, citizen, "death", int(now.timestamp() * 1000))
 
     def unsubscribe(self, row_id: str, now: int) -> bool:
         """Let nothing more go out like a row: to its citizen, about its topics; False: nobody knows it any more."""

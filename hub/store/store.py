@@ -100,6 +100,8 @@ class Stored(NamedTuple):
     product: str
     read_at: int
     recorded_at: int
+    occurred_at: int
+    """Of a command when it was read: it is of then."""
 
 
 class Reach(NamedTuple):
@@ -178,6 +180,11 @@ class Policy(Protocol):
 
     def fact(self, event: StoredEvent) -> tuple[str, str, str, str] | None:
         """Return (fact, period, place, kind) of what may be counted."""
+        ...
+
+    @property
+    def deaths(self) -> Collection[str]:
+        """Return the types of events that say that whom they are about has died."""
         ...
 
 
@@ -279,12 +286,17 @@ class Store(Notices, Requests, OpenDataTables):
             written = self._write_entries(connection, others, moment, applied)
             fresh = list(applied.inserted)
             # Links before notices: who is told is decided by the links that are open now.
-            for subject in sorted({name for item in commands for name in moves.subjects_of(connection, item)}):
+            relinked = {name for item in commands for name in moves.subjects_of(connection, item)}
+            for subject in sorted(relinked):
                 # In one order, so that no two workers wait for one another.
                 self._hold(connection, subject)
             for item in commands:
                 self._command(connection, item, moment, applied)
             self._count_facts(connection, written, {event.id for event in fresh}, policy)
+            # Whichever came first, the death or the link: a declaration is linked to nobody when it comes.
+            died = relinked | {event.subject for event in fresh if event.type in policy.deaths}
+            if died:
+                self._stop_for_the_dead(connection, died, policy.deaths, now)
             self._notify(connection, [event for event in fresh if not event.replay], policy, now, applied)
             for replay in replays:
                 applied.results["swept"] += self._sweep(connection, replay)
@@ -791,15 +803,9 @@ class Store(Notices, Requests, OpenDataTables):
             ]
 
     def sent(self, row_id: str, now: int) -> None:
-        """Mark a row as done, and a mail as received by its citizen."""
+        """Mark a row as done, and a message as received by its citizen."""
         with self._write() as connection:
-            o = t.outbox.c
-            mail = connection.execute(
-                select(o.citizen, o.topic).where(o.id == row_id, o.state == "pending", o.citizen.is_not(None))
-            ).first()
-            if mail is not None:
-                told = {"recipient": "mail", "purpose": "notice", "what": json.dumps([mail.topic])}
-                connection.execute(insert(t.disclosures).values(id=row_id, citizen=mail.citizen, at=now, **told))
+            self._received(connection, row_id, now)
             self._set(connection, row_id, state="sent", done_at=now, code=None)
 
     def later(self, row_id: str, at: int, code: str) -> None:
@@ -1030,7 +1036,10 @@ class Store(Notices, Requests, OpenDataTables):
             found: list[Stored] = []
             for table in (t.entries, t.commands):
                 c = table.c
-                rows = connection.execute(select(c.event_id, c.type, c.subject, c.product, c.read_at, c.recorded_at))
+                occurred = t.entries.c.occurred_at if table is t.entries else c.read_at
+                rows = connection.execute(
+                    select(c.event_id, c.type, c.subject, c.product, c.read_at, c.recorded_at, occurred)
+                )
                 found.extend(Stored(*row) for row in rows)
             return found
 

@@ -170,6 +170,7 @@ outbox = Table(
     Column("due_at", BigInteger),
     Column("digest", Boolean, nullable=False, server_default=false()),
     Column("begun_at", BigInteger),
+    Column("cut_off", BigInteger),
     Index("outbox_due", "channel", "state", "position"),
     Index("outbox_lanes", "channel", "state", "urgency", "position"),
     Index("outbox_waiting", "state", "due_at"),

@@ -90,7 +90,7 @@ class Telemetry:
         self.delivered = counter("outbox_delivered", "Tries to deliver, by channel and result.", "channel", "result")
         self.too_late = gauge(
             "notices_too_late",
-            "Notices that will be too late to be of use, as it looks now.",
+            "Notices that will miss their cut-off, or be of no use when they go out, as it looks now.",
             "channel",
             "topic",
         )

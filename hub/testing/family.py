@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -308,7 +308,10 @@ def _messages(
         for row in rows:
             link = links[parent].get(row.subject)
             if link is not None and row.id not in told:
-                late = row.recorded_at - row.read_at > FRESH.total_seconds() * 1000
+                rule = RULES.get(row.type)
+                since_read = timedelta(milliseconds=row.recorded_at - row.read_at)
+                since_then = timedelta(milliseconds=row.recorded_at - row.occurred_at)
+                late = since_read > FRESH or (rule is not None and since_then > rule.news)
                 allowed = [topic for topic in wishes if not link.scope or topic in link.scope]
                 kind, before = row.type.rpartition(".")[2], row.recorded_at < link.since
                 together = silent[kind, TOGETHER] < more[kind]

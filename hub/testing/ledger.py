@@ -41,6 +41,7 @@ class Stored(NamedTuple):
     product: str
     read_at: int = 0
     recorded_at: int = 0
+    occurred_at: int = 0
 
 
 class Sent(NamedTuple):

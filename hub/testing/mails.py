@@ -30,6 +30,8 @@ TOPICS = {
 """What the city has promised to tell, and under which wish of a resident."""
 NO_NEWS_MS = 24 * 60 * 60 * 1000
 """What was read so long before it was recorded is told to nobody."""
+LONG_AGO_MS = 7 * NO_NEWS_MS
+"""What happened so long before it was recorded is history, whenever it was read; a request to the town hall is not."""
 PARIS = ZoneInfo("Europe/Paris")
 
 
@@ -51,6 +53,10 @@ class Row(Protocol):
     @property
     def recorded_at(self) -> int:
         """When it was written, ms."""
+
+    @property
+    def occurred_at(self) -> int:
+        """When it happened, ms."""
 
 
 class Letter(NamedTuple):
@@ -156,6 +162,8 @@ def owed(account: Account, rows: Sequence[Row], arrived: Iterable[str], overlap_
     for row in rows:
         kind = _kind(row)
         if kind not in TOPICS or row.recorded_at - row.read_at > NO_NEWS_MS:
+            continue
+        if TOPICS[kind] != "requests" and row.recorded_at - row.occurred_at > LONG_AGO_MS:
             continue
         lines = lines_of.get(row.subject, ()) if kind == "DisruptionPublished" else ()
         for citizen in wishes.concerned(row.subject, lines):

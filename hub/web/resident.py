@@ -38,6 +38,7 @@ PURPOSES = {
     "desk": "consultation de vos liens au guichet",
     "decision": "décision au guichet sur votre demande",
 }
+ADDRESSES = {"mail": "Votre adresse électronique", "sms": "Votre téléphone", "app": "Votre application"}
 REASONS = {
     "DIGITAL_HELP": "aide à l'usage du numérique",
     "GUARDIAN": "tutelle ou curatelle",
@@ -107,6 +108,7 @@ def add_pages(
             roles=ROLES,
             blocks=BLOCKS,
             purposes=PURPOSES,
+            addresses=ADDRESSES,
             reasons=REASONS,
             today=now.astimezone(CITY).date().isoformat(),
             now=now.astimezone(CITY),

@@ -93,10 +93,9 @@ def test_telling_people_reaches_for_nothing() -> None:
     def tell(year: int) -> None:
         now = datetime(year, 5, 1, 3, 0, tzinfo=UTC)
         for payload in (LoanOverdue(), MealBooked(meal_date=date(year, 5, 4))):
-            event = StoredEvent(
-                "e", payload.TYPE, "s", "p", "person", 0, int(now.timestamp() * 1000), Seq(1, 1, 0), 1, payload, ""
-            )
-            decide([(event, [anne])], now, manners)
+            at = int(now.timestamp() * 1000)
+            event = StoredEvent("e", payload.TYPE, "s", "p", "person", at, at, Seq(1, 1, 0), 1, payload, "")
+            assert decide([(event, [anne])], now, manners)
 
     tell(2026)
     with watched() as seen:

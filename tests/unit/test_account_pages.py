@@ -14,11 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web_town import ANNE, NOW, SECRET, Town, live, seal_of
 
+from hub.config import Notifications
 from hub.model.errors import Transient
+from hub.roles.policy import CityPolicy
 from hub.store.disclosures import Disclosure, Disclosures
 from hub.web.operations import Flow, Pauses
 from hub.web.tokens import SCOPES, hash_of
-from schemas.models.citizen_portal import LinkRequested, PreferencesChanged, Role
+from schemas.models.citizen_portal import Channel, LinkRequested, PreferencesChanged, Role
+from schemas.models.library import HoldReady
 from schemas.models.school_catering import AccountBalanceChanged, Activity, BillIssued, MealBooked
 from streams.account import CITY, PERSONAL, SHOWS, Pace, blocks, next_word, prefixes, visible
 
@@ -239,6 +242,79 @@ def test_a_mail_that_was_taken_is_a_delivery_once(town: Town) -> None:
     assert [told[1:] for told in Disclosures(town.store).of(ANNE)] == [(at, "mail", "notice", ("canteen",))]
     assert town.store.erase(ANNE, NOW)
     assert Disclosures(town.store).of(ANNE) == []
+
+
+def wishes(town: Town, **ways: Any) -> None:
+    """Let the resident be told about meals and the library in some way, and be linked to both."""
+    for subject in ("chrono:E1", "ils_di:7"):
+        link(town, ANNE, subject)
+    wish = PreferencesChanged(citizen=ANNE, email="anne@example.org", topics=("canteen", "library"), **ways)
+    town.happens(wish, f"publik:{ANNE}", "publik")
+
+
+def received(town: Town) -> list[tuple[int, str, str, tuple[str, ...]]]:
+    """Return when, by which way, what for and about what the resident received something, the newest first."""
+    return [(told.at, told.recipient, told.purpose, tuple(told.what)) for told in Disclosures(town.store).of(ANNE)]
+
+
+@pytest.mark.parametrize(
+    ("channel", "ways", "words"),
+    [
+        ("mail", {}, "Votre adresse électronique"),
+        ("sms", {"channel": Channel.SMS, "phone": "+33639980001"}, "Votre téléphone"),
+        ("app", {"channel": Channel.APP}, "Votre application"),
+    ],
+)
+def test_a_delivery_names_the_way_that_it_went(town: Town, channel: str, ways: dict[str, Any], words: str) -> None:
+    """A short message is no mail."""
+    wishes(town, **ways)
+    town.happens(HoldReady(hold_id="h"), "ils_di:7", "ils_di")
+    (row,) = town.store.due(channel, 2**53, 2)
+    town.store.sent(row.id, 5)
+    assert received(town) == [(5, channel, "notice", ("library",))]
+    town.login()
+    assert f"<strong>{words}</strong>" in town.client.get("/compte/acces").text
+
+
+def test_a_digest_is_a_delivery_of_all_that_is_in_it(town: Town) -> None:
+    """And of nothing that went into another one."""
+    wishes(town, digest=True)
+    town.happens(HoldReady(hold_id="h"), "ils_di:7", "ils_di")
+    town.happens(MealBooked(booking_id="b", meal_date=date(2026, 3, 26)), "chrono:E1", "chrono")
+    evening = NOW + timedelta(hours=10)
+    assert town.store.decide_again(CityPolicy(Notifications()).again(evening), evening) == {"pending": 1, "folded": 1}
+    (digest,) = town.store.due("mail", 2**53, 2)
+    town.happens(HoldReady(hold_id="i"), "ils_di:7", "ils_di")
+    (later,) = {row_id for row_id, state in town.store.outbox_rows("mail") if state == "waiting"}
+    town.store.sent(digest.id, 5)
+    town.store.sent(later, 6)
+    assert received(town) == [(6, "mail", "notice", ("library",)), (5, "mail", "notice", ("canteen", "library"))]
+
+
+def test_what_may_have_arrived_is_a_delivery_and_what_expired_is_none(town: Town) -> None:
+    """Nobody can say that it did not."""
+    wishes(town)
+    for number in ("h", "i"):
+        town.happens(HoldReady(hold_id=number), "ils_di:7", "ils_di")
+    unsure, late = town.store.due("mail", 2**53, 2)
+    town.store.ended(late.id, 5, "expired", "too_late")
+    assert received(town) == []
+    town.store.ended(unsure.id, 5, "unsure", "lost")
+    assert received(town) == [(5, "mail", "notice", ("library",))]
+
+
+def test_what_only_a_receipt_calls_arrived_is_a_delivery_once(town: Town) -> None:
+    """Whatever was known of it before; what did not arrive is none."""
+    wishes(town)
+    for number in ("h", "i"):
+        town.happens(HoldReady(hold_id=number), "ils_di:7", "ils_di")
+    arrived, lost = town.store.due("mail", 2**53, 2)
+    town.store.receipt(lost.id, 5, arrived=False, code="permanent_failure")
+    assert received(town) == []
+    town.store.receipt(arrived.id, 5, arrived=True, code="delivered")
+    town.store.receipt(arrived.id, 6, arrived=True, code="delivered")
+    town.store.sent(arrived.id, 7)
+    assert received(town) == [(5, "mail", "notice", ("library",))]
 
 
 def test_who_received_what_is_forgotten_after_a_year(town: Town) -> None:

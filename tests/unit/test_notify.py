@@ -14,8 +14,9 @@ from hub.calendar import CutOff, is_school_day, is_working_day
 from hub.delivery.words import compose
 from hub.model.notice import Notice, Recipient, Urgency, Waiting
 from hub.store.notices import Parcel
+from schemas.models.civil_registry import RecordRequested, RequestStatusChanged, Status
 from schemas.models.library import HoldReady, LoanOverdue
-from schemas.models.school_catering import AbsenceRecorded, Activity, MealBooked
+from schemas.models.school_catering import AbsenceRecorded, Activity, MealBooked, MealCancelled
 from streams.notify import DIGEST, FRESH, RULES, Manners, again, decide
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -33,11 +34,18 @@ class Told(NamedTuple):
     id: str = "e1"
     subject: str = "s"
     replay: bool = False
+    age: timedelta = timedelta(0)
+    """How long before it was read it happened."""
 
     @property
     def type(self) -> str:
         """Full name."""
         return str(self.payload.TYPE)
+
+    @property
+    def time(self) -> int:
+        """When it happened."""
+        return self.read_at - int(self.age / timedelta(milliseconds=1))
 
 
 def at(hour: int, minute: int = 0, day: date = TUESDAY) -> datetime:
@@ -70,7 +78,7 @@ def test_in_quiet_hours_only_what_is_urgent_goes_out() -> None:
     assert due(hold) == datetime(2026, 3, 11, 7, 0, tzinfo=PARIS)
     (hold,) = tell(HoldReady(), at(6, 59))
     assert due(hold) == datetime(2026, 3, 10, 7, 0, tzinfo=PARIS)
-    (absence,) = tell(AbsenceRecorded(), at(22))
+    (absence,) = tell(AbsenceRecorded(meal_date=TUESDAY), at(22))
     assert (absence.urgency, absence.due_at) == (Urgency.URGENT, None)
     (hold,) = tell(HoldReady(), at(7))
     assert hold.due_at is None
@@ -115,12 +123,26 @@ def test_an_offer_that_waited_past_its_cut_off_is_not_sent() -> None:
     assert [d.state for d in again([waiting(notice)], {"a": ANNE}, at(9, 5), CITY)] == ["expired"]
 
 
+def test_a_cancellation_is_to_be_told_by_the_cut_off_and_is_of_use_after_it() -> None:
+    """Until then it can be put right; who reads it later has to know all the same."""
+    cancelled = MealCancelled(meal_date=TUESDAY)
+    (notice,) = tell(cancelled, at(8))
+    assert (notice.cut_off, notice.until) == (milliseconds(at(9)), milliseconds(at(8) + timedelta(days=3)))
+    assert "cancel_until" not in notice.payload["values"]
+    assert tell(cancelled, at(9))[0].cut_off is None
+    two = [(Told(MealCancelled(meal_date=day), milliseconds(at(8)), f"{day}"), [ANNE])
+           for day in (date(2026, 3, 12), TUESDAY)]  # fmt: skip
+    (together,) = decide(two, at(8), CITY)
+    assert together.cut_off == milliseconds(at(9))
+    assert tell(HoldReady(), at(8))[0].cut_off is None
+
+
 def test_who_asked_for_a_digest_gets_one_message_a_day() -> None:
     """Urgent things come at once all the same; one thing alone is told as itself."""
     daily = ANNE._replace(digest=True)
     rows = [tell(HoldReady(), at(10), daily, id=f"e{n}")[0] for n in (1, 2)]
     assert {due(row) for row in rows} == {datetime(2026, 3, 10, 18, 0, tzinfo=PARIS)}
-    assert tell(AbsenceRecorded(), at(10), daily)[0].due_at is None
+    assert tell(AbsenceRecorded(meal_date=TUESDAY), at(10), daily)[0].due_at is None
     first, folded = again([waiting(row) for row in rows], {"a": daily}, at(18), CITY)
     assert (first.state, first.payload and first.payload["template"]) == ("pending", DIGEST)
     assert (folded.state, folded.code) == ("folded", first.id)
@@ -143,7 +165,7 @@ def test_beyond_the_cap_notices_come_with_the_digest() -> None:
     events = [(Told(HoldReady(), milliseconds(at(10)), f"e{n}"), [ANNE._replace(told=9)]) for n in range(3)]
     apart = [decide([event], at(10), CITY)[0] for event in events]
     assert all(notice.due_at is None for notice in apart)
-    kinds = [HoldReady(), LoanOverdue(), MealBooked()]
+    kinds = [HoldReady(), LoanOverdue(), MealBooked(meal_date=TUESDAY)]
     mixed = [(Told(kind, milliseconds(at(10)), f"e{n}"), [ANNE._replace(told=9)]) for n, kind in enumerate(kinds)]
     assert [notice.digest for notice in decide(mixed, at(10), CITY)] == [False, True, True]
 
@@ -193,7 +215,8 @@ def test_the_address_is_the_one_of_the_moment_at_which_it_goes_out() -> None:
     assert (decided.payload or {})["address"] == "new@example.org"
 
 
-payloads = st.sampled_from([HoldReady(), LoanOverdue(), MealBooked(meal_date=TUESDAY), AbsenceRecorded()])
+LATER = date(2026, 5, 12)
+payloads = st.sampled_from([HoldReady(), LoanOverdue(), MealBooked(meal_date=LATER), AbsenceRecorded(meal_date=LATER)])
 moments = st.datetimes(datetime(2026, 3, 8), datetime(2026, 4, 8), timezones=st.just(UTC))
 wishes = st.builds(ANNE._replace, digest=st.booleans(), told=st.integers(0, 20))
 
@@ -210,7 +233,7 @@ def test_a_notice_goes_out_at_a_decent_moment_or_expires(payload: Any, now: date
         assert due_at > milliseconds(now)
         now = datetime.fromtimestamp(due_at / 1000, UTC)
         (decided,) = again([row], {"a": recipient}, now, CITY)
-        due_at = decided.due_at
+        due_at, row = decided.due_at, row._replace(digest=decided.digest)
         if decided.state == "expired":
             assert milliseconds(now) >= notice.until
             return
@@ -218,6 +241,140 @@ def test_a_notice_goes_out_at_a_decent_moment_or_expires(payload: Any, now: date
     assert milliseconds(now) < notice.until
     local = now.astimezone(PARIS).time()
     assert rule.urgency is Urgency.URGENT or time(7) <= local < time(21)
+
+
+class Gone(NamedTuple):
+    """A message that went out."""
+
+    at: datetime
+    row: Waiting
+    before: int
+    """Messages that went out on the same local day before it."""
+
+
+class Person:
+    """Somebody with an outbox, whose clock runs."""
+
+    def __init__(self, recipient: Recipient, now: datetime) -> None:
+        self.recipient, self.now = recipient, now
+        self.waits: dict[str, tuple[int, Waiting]] = {}
+        self.gone: list[Gone] = []
+        self.folded = self.expired = self.notices = 0
+
+    def wishes(self) -> Recipient:
+        """Return the wishes with what went out today, as the outbox counts it."""
+        today = self.now.astimezone(PARIS).date()
+        return self.recipient._replace(told=sum(one.at.astimezone(PARIS).date() == today for one in self.gone))
+
+    def hear(self, payloads: list[Any], manners: Manners) -> None:
+        """Let facts become known at once."""
+        wishes = self.wishes()
+        told = [
+            (Told(fact, milliseconds(self.now), f"{self.notices}.{n}", f"s:{n}"), [wishes])
+            for n, fact in enumerate(payloads)
+        ]
+        for notice in decide(told, self.now, manners):
+            self.notices += 1
+            if notice.due_at is None:
+                self._goes(waiting(notice))
+            else:
+                self.waits[notice.id] = notice.due_at, waiting(notice)
+
+    def until(self, moment: datetime, manners: Manners) -> None:
+        """Let time pass, and what is due be decided again."""
+        while self.waits and (next_due := min(due_at for due_at, _ in self.waits.values())) <= milliseconds(moment):
+            self.now = datetime.fromtimestamp(next_due / 1000, UTC)
+            due_now = [row for due_at, row in self.waits.values() if due_at <= next_due]
+            wishes = self.wishes()
+            for decided in again(due_now, {"a": wishes}, self.now, manners):
+                _, row = self.waits.pop(decided.id)
+                if decided.state == "waiting":
+                    assert decided.due_at is not None
+                    assert decided.due_at > next_due
+                    self.waits[row.id] = decided.due_at, row._replace(digest=decided.digest)
+                elif decided.state == "pending":
+                    self._goes(row)
+                else:
+                    self.folded += decided.state == "folded"
+                    self.expired += decided.state == "expired"
+        self.now = max(self.now, moment)
+
+    def _goes(self, row: Waiting) -> None:
+        self.gone.append(Gone(self.now, row, self.wishes().told))
+
+
+@given(
+    facts=st.lists(st.tuples(st.integers(0, 700), st.lists(payloads, min_size=1, max_size=4)), max_size=40),
+    cap=st.integers(1, 4),
+    now=moments,
+    recipient=st.builds(ANNE._replace, digest=st.booleans()),
+)
+def test_nobody_gets_more_than_the_cap_a_day(
+    facts: list[tuple[int, list[Any]]], cap: int, now: datetime, recipient: Recipient
+) -> None:
+    """Whenever and in however many transactions things become known; the rest comes with a digest, and nothing is lost.
+
+    Urgent things pass, and so does what would be of no use any more when the digest comes.
+    """
+    manners = CITY._replace(cap=cap)
+    person = Person(recipient, now)
+    for minutes, known in facts:
+        person.until(person.now + timedelta(minutes=minutes), manners)
+        person.hear(known, manners)
+    person.until(person.now + timedelta(days=40), manners)
+    digests: set[date] = set()
+    for one in person.gone:
+        local = one.at.astimezone(PARIS)
+        evening = datetime.combine(local.date(), manners.digest_at, PARIS)
+        evening += timedelta(days=local >= evening)
+        if one.row.digest:
+            assert local.date() not in digests
+            digests.add(local.date())
+        elif one.row.urgency is not Urgency.URGENT and milliseconds(evening) < one.row.until:
+            assert one.before < cap
+    assert not person.waits
+    assert person.notices == len(person.gone) + person.folded + person.expired
+
+
+def test_what_waited_for_the_morning_is_capped_in_the_morning() -> None:
+    """Thirty things that became known one by one in a night are not thirty messages at seven."""
+    person = Person(ANNE, at(22))
+    for _ in range(30):
+        person.hear([HoldReady()], CITY)
+    person.until(at(7, day=date(2026, 3, 11)), CITY)
+    assert len(person.gone) == CITY.cap
+    person.until(at(18, day=date(2026, 3, 11)), CITY)
+    assert (len(person.gone), person.folded, person.gone[-1].row.digest) == (CITY.cap + 1, 19, True)
+
+
+def test_what_waits_takes_nothing_of_the_day_s_cap() -> None:
+    """A reminder that waits for Monday holds back nothing on Sunday."""
+    sunday = at(10, day=date(2026, 3, 8))
+    events = [(Told(kind, milliseconds(sunday), f"e{n}"), [ANNE._replace(told=9)])
+              for n, kind in enumerate((LoanOverdue(), HoldReady()))]  # fmt: skip
+    reminder, hold = decide(events, sunday, CITY)
+    assert (due(reminder), hold.due_at) == (datetime(2026, 3, 9, 7, 0, tzinfo=PARIS), None)
+
+
+@pytest.mark.parametrize("days", [0, 1, 6, 8, 90])
+def test_a_first_look_at_a_card_tells_no_history(days: int) -> None:
+    """A loan that was due yesterday is news today, however it was found; one of months ago is only shown."""
+    due_date = TUESDAY - timedelta(days=days + 1)
+    overdue = tell(LoanOverdue(due_date=due_date), at(10), age=timedelta(days=days, hours=10))
+    assert len(overdue) == (days < 7)
+
+
+@pytest.mark.parametrize("kind", [MealBooked, MealCancelled, AbsenceRecorded])
+@pytest.mark.parametrize("days", [-30, 0, 1, 7, 8, 200])
+def test_a_first_look_at_a_child_tells_nothing_of_meals_that_are_long_over(kind: Any, days: int) -> None:
+    """Though the vendor says no moment, and they seem to happen when they are read; a cancellation to come is told."""
+    assert len(tell(kind(meal_date=TUESDAY - timedelta(days=days)), at(10))) == (days <= 7)
+
+
+@pytest.mark.parametrize("step", [RecordRequested(), RequestStatusChanged(status=Status.DONE)])
+def test_a_step_of_a_request_is_news_for_a_month(step: Any) -> None:
+    """The town hall is slow, and so is what it says it with."""
+    assert [len(tell(step, at(10), age=timedelta(days=days))) for days in (8, 30, 31)] == [1, 1, 0]
 
 
 def test_every_rule_is_of_use_for_as_long_as_news_is_news() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,10 +21,12 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select, update
 from strength import examples
 
+from hub.config import Notifications
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
 from hub.model.notice import Again, Concerned, Notice, Recipient, Urgency, Waiting
 from hub.model.record import Seq
+from hub.roles.policy import CityPolicy
 from hub.store import Store
 from hub.store.disclosures import Disclosure, Disclosures
 from hub.store.households import Households
@@ -47,8 +49,9 @@ from schemas.models.citizen_portal import (
     UndoRequested,
     UnlinkRequested,
 )
-from schemas.models.civil_registry import DeathPublished
-from schemas.models.library import LoanReturned, LoanStarted
+from schemas.models.civil_registry import DeathDeclared, DeathPublished
+from schemas.models.library import HoldReady, LoanReturned, LoanStarted
+from schemas.models.school_catering import MealCancelled
 from schemas.models.transport import DisruptionEnded, DisruptionPublished, DisruptionUpdated
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
@@ -59,6 +62,7 @@ class Policy:
     """Tells every recipient of everything, and counts loans."""
 
     due_at: int | None = None
+    deaths: Collection[str] = ()
 
     def notices(self, concerned: Concerned, now: datetime) -> Iterable[Notice]:
         """Return one row per event and recipient."""
@@ -689,6 +693,41 @@ def test_what_begun_is_remembered_until_it_certainly_did_not_arrive(store: Store
     assert not begun()
 
 
+def test_what_went_out_today_and_what_is_on_its_way_count_towards_the_cap(store: Store) -> None:
+    """Not what waits, expired or went out yesterday; one that may have arrived counts."""
+    city = CityPolicy(Notifications(cap=3))
+    morning = datetime(2026, 3, 10, 6, 0, tzinfo=UTC)
+
+    def known(number: int, now: datetime) -> str:
+        said = event(number, HoldReady(hold_id=str(number)), "ils_di:7")
+        store.project([said._replace(read_at=moment(now), time=moment(now))], city, now)
+        return dict(store.outbox_rows("mail"))[row_of(number)]
+
+    def row_of(number: int) -> str:
+        with store._read() as connection:
+            found = connection.execute(select(outbox.c.id).where(outbox.c.event_id == f"event-{number}"))
+            return str(found.scalar_one())
+
+    wish = PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("library",))
+    store.project([event(1, wish, f"publik:{ANNE}"), link(2, ANNE, "ils_di:7")], city, morning)
+    # In the night before, one by one.
+    assert {known(number, morning - timedelta(hours=1)) for number in range(3, 10)} == {"waiting"}
+    assert store.decide_again(city.again(morning), morning) == {"pending": 3, "waiting": 4}
+    sent, unsure, late = (row.id for row in store.parcels("mail", Urgency.NORMAL, moment(morning), 10))
+    assert known(10, morning) == "waiting"
+    store.sent(sent, moment(morning))
+    store.ended(unsure, moment(morning), "unsure", "lost")
+    assert known(11, morning) == "waiting"
+    store.ended(late, moment(morning), "expired", "too_late")
+    assert [known(number, morning) for number in (12, 13)] == ["pending", "waiting"]
+    evening = morning + timedelta(hours=11)
+    assert store.decide_again(city.again(evening), evening) == {"pending": 1, "folded": 6}
+    for row in store.parcels("mail", Urgency.NORMAL, moment(evening), 10):
+        store.sent(row.id, moment(evening))
+    assert known(14, evening) == "waiting"
+    assert known(15, morning + timedelta(days=1)) == "pending"
+
+
 def test_stopping_takes_back_what_has_not_gone_out(store: Store) -> None:
     """Nothing of a topic reaches who unsubscribed from it, until they ask for it again."""
     row_id = waits(store)
@@ -716,6 +755,60 @@ def test_a_dead_address_is_forgotten_with_another_one_and_a_death_is_not(store: 
     assert prefer(6, "other@b.example") == {"death": 1}
 
 
+DEATH = (DeathDeclared(case_id="c9"), "hubee:c9", "hubee")
+PUBLISHED = (DeathPublished(record_key="k"), "insee_deaths:k", "insee_deaths")
+
+
+@pytest.mark.parametrize("death", [DEATH, PUBLISHED])
+@pytest.mark.parametrize("order", ["death first", "link first", "at once"])
+def test_nothing_goes_to_the_dead(store: Store, death: tuple[Any, str, str], order: str) -> None:
+    """Neither what is on its way, nor what waits, nor what becomes known later; a relative hears on."""
+    payload, subject, product = death
+    city = CityPolicy(Notifications())
+    noon = datetime(2026, 3, 10, 11, 0, tzinfo=UTC)
+
+    def linked(number: int, citizen: str, about: str, role: Role) -> StoredEvent:
+        return event(number, LinkRequested(citizen=citizen, subject=about, role=role), f"publik:{citizen}")
+
+    def known(number: int, now: datetime) -> None:
+        said = event(number, HoldReady(hold_id=str(number)), "ils_di:7")
+        store.project([said._replace(read_at=moment(now), time=moment(now))], city, now)
+
+    for number, citizen in ((1, ANNE), (2, MARC)):
+        wish = PreferencesChanged(citizen=citizen, email=f"{number}@b.example", topics=("library",))
+        store.project([event(number, wish, f"publik:{citizen}")], city, noon)
+        store.project([linked(number + 2, citizen, "ils_di:7", Role.SELF)], city, noon)
+    store.project([linked(5, MARC, subject, Role.MANDATE)], city, noon)
+    known(6, noon)
+    night = noon + timedelta(hours=10)
+    known(7, night)
+    died = event(8, payload, subject, product=product)
+    is_anne = linked(9, ANNE, subject, Role.SELF)
+    batches = {"death first": [[died], [is_anne]], "link first": [[is_anne], [died]], "at once": [[died, is_anne]]}
+    for batch in batches[order]:
+        assert store.stops() == {}
+        store.project(batch, city, night)
+    assert store.stops() == {"death": 1}
+    morning = noon + timedelta(hours=20)
+    known(10, morning)
+    store.decide_again(city.again(morning), morning)
+    with store._read() as connection:
+        rows = connection.execute(select(outbox.c.citizen, outbox.c.state).where(outbox.c.channel == "mail"))
+        states = sorted((citizen == ANNE, state) for citizen, state in rows)
+    assert states == [(False, "pending")] * 3 + [(True, "unwanted")] * 2
+
+
+def test_an_end_of_a_link_does_not_let_the_dead_hear_again(store: Store) -> None:
+    """Nor does the same said twice; and a link that had ended when the death came to be known says nothing."""
+    city = CityPolicy(Notifications())
+    payload, subject, product = DEATH
+    died = event(1, payload, subject, product=product)
+    store.project([link(2, MARC, subject), unlink(3, MARC, subject), link(4, ANNE, subject)], city, NOW)
+    store.project([died], city, NOW)
+    store.project([unlink(5, ANNE, subject), died], city, NOW)
+    assert store.stops() == {"death": 1}
+
+
 def test_a_receipt_is_noted_once(store: Store) -> None:
     """What a provider says later changes the row; a second time, or of a row that is none, it changes nothing."""
     row_id = waits(store)
@@ -733,8 +826,8 @@ def test_what_has_not_gone_out_is_told_with_its_place_and_its_lane(store: Store)
     row_id = waits(store)
     with store._write() as connection:
         connection.execute(update(outbox).where(outbox.c.id == row_id).values(created_at=0))
-    assert store.queued(2**53) == [("mail", "normal", "library", 2**53, moment(NOW), 1)]
-    assert store.queued(2**53 - 1) == []
+    assert store.queued(0, 2**53) == [("mail", "normal", "library", 2**53, moment(NOW), 1)]
+    assert store.queued(0, 2**53 - 1) == []
     assert store.lanes(moment(NOW), 1000) == {}
     store.decide_again(decides([], Again(row_id, "pending")), NOW + timedelta(minutes=1))
     assert store.lanes(moment(NOW), 1000) == {("mail", "normal"): (moment(NOW), 0)}
@@ -748,7 +841,20 @@ def test_what_the_city_lets_wait_for_too_long_is_no_failure(store: Store) -> Non
     row_id = waits(store)
     with store._write() as connection:
         connection.execute(update(outbox).where(outbox.c.id == row_id).values(until=moment(NOW)))
-    assert store.queued(2**53) == []
+    assert store.queued(0, 2**53) == []
+
+
+def test_a_notice_is_watched_until_its_cut_off_and_then_until_it_is_of_no_use(store: Store) -> None:
+    """What nine o'clock is too late for is told before nine; afterwards it is still worth sending."""
+    city = CityPolicy(Notifications())
+    wish = PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("canteen",))
+    cancelled = event(3, MealCancelled(meal_date=date(2026, 3, 10)), "chrono:E1", product="chrono")
+    told = [event(1, wish, f"publik:{ANNE}"), link(2, ANNE, "chrono:E1"), cancelled._replace(time=moment(NOW))]
+    store.project(told, city, NOW)
+    nine = moment(datetime(2026, 3, 10, 8, 0, tzinfo=UTC))
+    assert [row[3] for row in store.queued(nine - 1, nine)] == [nine]
+    assert store.queued(nine, nine) == []
+    assert [row[3] for row in store.queued(nine, 2**53)] == [moment(NOW + timedelta(days=3))]
 
 
 def test_ending_a_digest_ends_all_that_was_in_it(store: Store) -> None:

@@ -318,10 +318,10 @@ def prefer(hub: Hub, at: int, topics: Iterable[str] = ("library",), lines: Itera
     wish(hub, "PreferencesChanged", at, email="c@exemple.invalid", topics=list(topics), lines=list(lines))
 
 
-def happen(hub: Hub, kind: str, at: int, subject: str = "toy:1", read_at: int | None = None) -> None:
-    """Let the hub have recorded a fact that the city tells."""
-    name = f"{kind}{at}"
-    hub.rows.append(Stored(name, f"hub.x.{kind}", subject, "other", at if read_at is None else read_at, at))
+def happen(hub: Hub, kind: str, at: int, subject: str = "toy:1", read_at: int | None = None, since: int = 0) -> None:
+    """Let the hub have recorded a fact that the city tells, and that happened `since` ms before it was read."""
+    read = at if read_at is None else read_at
+    hub.rows.append(Stored(f"{kind}{at}", f"hub.x.{kind}", subject, "other", read, at, read - since))
 
 
 def mail(hub: Hub, name: str, kind: str = "HoldReady", taken: str = "mail", facts: int = 1) -> None:
@@ -364,6 +364,18 @@ def test_a_mail_that_tells_something_else_is_both_missing_and_uncalled_for(hub: 
     happen(hub, "HoldReady", 5)
     mail(hub, "n1", "MealBooked")
     assert (hub.ledger().mails.untold, hub.ledger().mails.uncalled) == (1, 1)
+
+
+def test_history_is_owed_to_nobody(hub: Hub) -> None:
+    """A loan that was overdue for weeks when the card was linked; what became of a request is told all the same."""
+    wish(hub, "LinkRequested", 1)
+    prefer(hub, 2, topics=("library", "requests"))
+    week = 7 * 24 * 60 * 60 * 1000
+    happen(hub, "LoanOverdue", 5, since=week + 1)
+    assert hub.ledger().mails.owed == 0
+    happen(hub, "LoanOverdue", 6, since=week)
+    happen(hub, "RequestStatusChanged", 7, since=week + 1)
+    assert hub.ledger().mails.owed == 2
 
 
 def test_a_mail_that_the_server_refused_is_told(hub: Hub) -> None:
