@@ -20,7 +20,7 @@ from pathlib import Path
 from sqlalchemy import insert
 
 from hub import catalogue
-from hub.config import Notifications, OpenData
+from hub.config import OpenData, Settings
 from hub.delivery import exports
 from hub.delivery.open_data import OpenDataTurn
 from hub.kafka.project import as_json
@@ -127,7 +127,7 @@ def main() -> int:
         # The worst moment for an event: a turn has begun and has already looked where it would be.
         began = time.monotonic()
         rest = turn(halt)
-        store.project([disruption(now)], CityPolicy(Notifications()), now)
+        store.project([disruption(now)], CityPolicy(Settings()), now)
         time.sleep(rest)
         turn(halt)
         regenerated = time.monotonic() - began

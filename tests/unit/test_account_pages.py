@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web_town import ANNE, NOW, SECRET, Town, live, seal_of
 
-from hub.config import Notifications
+from hub.config import Settings
 from hub.model.errors import Transient
 from hub.roles.policy import CityPolicy
 from hub.store.disclosures import Disclosure, Disclosures
@@ -282,7 +282,7 @@ def test_a_digest_is_a_delivery_of_all_that_is_in_it(town: Town) -> None:
     town.happens(HoldReady(hold_id="h"), "ils_di:7", "ils_di")
     town.happens(MealBooked(booking_id="b", meal_date=date(2026, 3, 26)), "chrono:E1", "chrono")
     evening = NOW + timedelta(hours=10)
-    assert town.store.decide_again(CityPolicy(Notifications()).again(evening), evening) == {"pending": 1, "folded": 1}
+    assert town.store.decide_again(CityPolicy(Settings()).again(evening), evening) == {"pending": 1, "folded": 1}
     (digest,) = town.store.due("mail", 2**53, 2)
     town.happens(HoldReady(hold_id="i"), "ils_di:7", "ils_di")
     (later,) = {row_id for row_id, state in town.store.outbox_rows("mail") if state == "waiting"}

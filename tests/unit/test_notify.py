@@ -404,9 +404,10 @@ def test_a_cut_off_counts_days_of_the_desk() -> None:
 
 
 def test_a_meal_of_a_day_that_is_over_is_told_without_an_offer() -> None:
-    """However long ago the day is that a vendor says."""
-    (notice,) = tell(MealBooked(meal_date=date.min), at(8))
+    """However long ago the day is that a vendor says; one of long ago is no news."""
+    (notice,) = tell(MealBooked(meal_date=at(8).date() - timedelta(days=1)), at(8))
     assert "cancel_until" not in notice.payload["values"]
+    assert tell(MealBooked(meal_date=date.min), at(8)) == []
 
 
 def test_nothing_is_told_too_early_of_a_clock_change() -> None:

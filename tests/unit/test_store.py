@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, func, select, update
 from strength import examples
 
-from hub.config import Notifications
+from hub.config import Canteen, Notifications, Settings
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
 from hub.model.notice import Again, Concerned, Notice, Recipient, Urgency, Waiting
@@ -695,7 +696,7 @@ def test_what_begun_is_remembered_until_it_certainly_did_not_arrive(store: Store
 
 def test_what_went_out_today_and_what_is_on_its_way_count_towards_the_cap(store: Store) -> None:
     """Not what waits, expired or went out yesterday; one that may have arrived counts."""
-    city = CityPolicy(Notifications(cap=3))
+    city = CityPolicy(Settings(notifications=Notifications(cap=3)))
     morning = datetime(2026, 3, 10, 6, 0, tzinfo=UTC)
 
     def known(number: int, now: datetime) -> str:
@@ -764,7 +765,7 @@ PUBLISHED = (DeathPublished(record_key="k"), "insee_deaths:k", "insee_deaths")
 def test_nothing_goes_to_the_dead(store: Store, death: tuple[Any, str, str], order: str) -> None:
     """Neither what is on its way, nor what waits, nor what becomes known later; a relative hears on."""
     payload, subject, product = death
-    city = CityPolicy(Notifications())
+    city = CityPolicy(Settings())
     noon = datetime(2026, 3, 10, 11, 0, tzinfo=UTC)
 
     def linked(number: int, citizen: str, about: str, role: Role) -> StoredEvent:
@@ -800,7 +801,7 @@ def test_nothing_goes_to_the_dead(store: Store, death: tuple[Any, str, str], ord
 
 def test_an_end_of_a_link_does_not_let_the_dead_hear_again(store: Store) -> None:
     """Nor does the same said twice; and a link that had ended when the death came to be known says nothing."""
-    city = CityPolicy(Notifications())
+    city = CityPolicy(Settings())
     payload, subject, product = DEATH
     died = event(1, payload, subject, product=product)
     store.project([link(2, MARC, subject), unlink(3, MARC, subject), link(4, ANNE, subject)], city, NOW)
@@ -846,7 +847,7 @@ def test_what_the_city_lets_wait_for_too_long_is_no_failure(store: Store) -> Non
 
 def test_a_notice_is_watched_until_its_cut_off_and_then_until_it_is_of_no_use(store: Store) -> None:
     """What nine o'clock is too late for is told before nine; afterwards it is still worth sending."""
-    city = CityPolicy(Notifications())
+    city = CityPolicy(Settings(canteen=Canteen(cut_off_days=0, cut_off_time=time_of_day(9))))
     wish = PreferencesChanged(citizen=ANNE, email="a@b.example", topics=("canteen",))
     cancelled = event(3, MealCancelled(meal_date=date(2026, 3, 10)), "chrono:E1", product="chrono")
     told = [event(1, wish, f"publik:{ANNE}"), link(2, ANNE, "chrono:E1"), cancelled._replace(time=moment(NOW))]
