@@ -93,6 +93,16 @@ async def topics(work: Copy, records: int) -> None:
     await producer.stop()
 
 
+def worker_of(work: Copy, kafka: Kafka, tmp: Any, watch: Nothing | None = None) -> Worker:
+    """Make a worker that always has the same place in its group."""
+    options = {
+        "broker": f"kafka://{kafka.bootstrap}",
+        "datadir": str(tmp),
+        "consumer_group_instance_id": f"{work.group}.1",
+    }
+    return Worker(work, options, watch or Nothing(), Reader(work.options))
+
+
 async def run(
     work: Copy,
     kafka: Kafka,
@@ -102,13 +112,7 @@ async def run(
     more: Callable[[], bool] = lambda: True,
 ) -> Worker:
     """Work until so many records were seen and there is no `more` to wait for, then end as SIGTERM does."""
-    reader = Reader(work.options)
-    options = {
-        "broker": f"kafka://{kafka.bootstrap}",
-        "datadir": str(tmp),
-        "consumer_group_instance_id": f"{work.group}.1",
-    }
-    worker = Worker(work, options, watch or Nothing(), reader)
+    worker = worker_of(work, kafka, tmp, watch)
 
     async def stop() -> None:
         while len(work.log) < until or not more():
@@ -240,6 +244,52 @@ def test_a_failed_batch_is_not_committed(kafka: Kafka, tmp_path: Any) -> None:
         work = Copy(kafka, name)
         await run(work, kafka, 400, tmp_path)
         assert len(set(await values(work))) == 400
+
+    asyncio.run(story())
+
+
+class Stuck(Copy):
+    """Never ends a batch of partition 0."""
+
+    stuck = False
+    abandoned = False
+
+    async def carry_out(self, lane: Hashable, batch: Batch) -> None:
+        if lane != 0:
+            return await super().carry_out(lane, batch)
+        self.stuck = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.abandoned = True
+
+
+def test_a_revoke_abandons_the_batch_that_does_not_end_and_commits_the_others(
+    kafka: Kafka, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group waits no longer than the drain for a worker that hangs; what hung is done by whoever has it next."""
+    monkeypatch.setattr("hub.kafka.worker.DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr("hub.kafka.worker.COMMIT_SECONDS", 3600.0)
+
+    async def story() -> None:
+        name = uuid4().hex[:8]
+        work = Stuck(kafka, name)
+        await topics(work, 40)
+        worker = worker_of(work, kafka, tmp_path)
+        ends = await worker.ends.ends([TP(topic, number) for topic in work.topics for number in range(COUNT)])
+        others = {tp: end for tp, end in ends.items() if tp.partition != 0}
+        running = asyncio.create_task(worker.run())
+        while not work.stuck or len(work.log) < sum(others.values()):
+            assert not running.done()
+            await asyncio.sleep(0.05)
+        await asyncio.wait_for(worker._revoked(worker.app, ends), 20)
+        await asyncio.sleep(0)
+        assert work.abandoned
+        assert await worker.ends.committed(work.group, ends) == others
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+        await run(Copy(kafka, name), kafka, sum(ends.values()) - sum(others.values()), tmp_path)
+        assert 80 == len(set(found := await values(work))) == len(found)
 
     asyncio.run(story())
 
