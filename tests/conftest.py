@@ -74,6 +74,26 @@ def fresh_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
     return lambda: store_in(tmp_path_factory.mktemp("sqlite")).url
 
 
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=BOTH)
+def database(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Return what gives the URL of a database with tables and nothing in them, on either server."""
+    fresh: Callable[[], str] = request.getfixturevalue(
+        "fresh_sqlite" if request.param == "sqlite" else "fresh_postgres"
+    )
+    return fresh
+
+
+@pytest.fixture
+def store(database: Callable[[], str]) -> Iterator[Store]:
+    """Open an empty database, on either server."""
+    made = Store(database())
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """Run one real Kafka for all tests that need it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from hub.kafka.reading import reader, whole
 from hub.kafka.wire import event_topic, header
 from hub.model.intake import Emit
 from hub.process import end, spawn
+from hub.store import Store
 from hub.testing.cluster import Kafka
 
 INSTALLED = ("-m", "hub.cli")
@@ -51,9 +53,10 @@ class Hub:
         self.hub("topics", "apply")
         # A supervisor starts the program that is installed, whatever program it is itself.
         together = [roles] if program == INSTALLED and roles else [[role] for role in roles]
-        logs = ["--logs", str(folder / "log")]
+        self.logs = folder / "log"
         self.children = [
-            spawn([*self.line, "run", *logs, *some], cwd=ROOT, log=folder / f"{some[0]}.log") for some in together
+            spawn([*self.line, "run", "--logs", str(self.logs), *some], cwd=ROOT, log=folder / f"{some[0]}.log")
+            for some in together
         ]
         self.writer = RawWriter(self.options)
 
@@ -75,6 +78,12 @@ class Hub:
         self.writer.emit(
             "publik", Emit("request", f"publik:{citizen}", value, int(time.time() * 1000), "application/json")
         )
+
+    def call(self, child: str, body: bytes | dict[str, Any]) -> None:
+        """Let the canteen call back about a child."""
+        value = body if isinstance(body, bytes) else json.dumps(body).encode()
+        now = int(time.time() * 1000)
+        self.writer.emit("chrono", Emit("callback", f"chrono:{child}", value, now, "application/json"))
 
     def subjects(self) -> list[str]:
         """Read which links were asked for, in the order of the event topic."""
@@ -116,3 +125,43 @@ def link(citizen: str, number: int) -> dict[str, Any]:
         "citizen": citizen,
         "link": {"subject": f"chrono:E{number}", "role": "parent", "scope": [], "until": None},
     }
+
+
+def cancelled(child: str, number: int) -> dict[str, Any]:
+    """Say that a meal was cancelled of which nobody had heard before."""
+    event = {"slug": "cantine-2026-03-10", "label": "Cantine", "datetime": "2026-03-10 11:30:00"}
+    return {
+        "id": str(uuid4()),
+        "event": "cancel",
+        "at": "2026-03-10T08:05:00.120+01:00",
+        "booking": {"id": number, "user_external_id": child, "in_waiting_list": False, "event": event},
+    }
+
+
+def wish(citizen: str, *topics: str) -> dict[str, Any]:
+    """Ask for messages about some topics."""
+    return {
+        "id": str(uuid4()),
+        "type": "preferences_changed",
+        "at": "2026-03-10T08:00:00+01:00",
+        "citizen": citizen,
+        "preferences": {"email": "a@b.example", "topics": list(topics), "lines": []},
+    }
+
+
+def linked(hub: Hub, citizen: str, number: int) -> None:
+    """Let a citizen hear of what happens to a child from now on."""
+    hub.send(citizen, wish(citizen, "canteen"))
+    hub.send(citizen, link(citizen, number))
+    store = Store(hub.database)
+    # Whoever comes first makes the tables.
+    store.migrate()
+    eventually(lambda: f"E{number}" in store.linked_subjects("chrono"))
+    store.close()
+
+
+def told(hub: Hub, citizen: str) -> list[str]:
+    """List the subjects of a citizen's messages, one for each message."""
+    with sqlite3.connect(hub.database.removeprefix("sqlite:///")) as database:
+        found = database.execute("SELECT subject FROM outbox WHERE citizen = ? ORDER BY subject", (citizen,))
+        return [subject for (subject,) in found]

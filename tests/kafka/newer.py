@@ -1,4 +1,4 @@
-"""The command line of a hub whose canteen mapping is newer: other labels, and nothing of one child."""
+"""The command line of a hub whose canteen mapping is newer: other labels, nothing of one child, more of another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hub import catalogue
 from hub.cli.main import main
 from hub.model.connector import Connector, Feed
 
-HIDDEN = "chrono:E3"
+HIDDEN, FULLER = "chrono:E3", "chrono:E4"
 
 
 def newer(feed: Feed) -> Feed:
@@ -26,6 +26,8 @@ def newer(feed: Feed) -> Feed:
             for fact in found
             if context.key != HIDDEN
         ]
+        if context.key == FULLER:
+            facts += [fact._replace(entity=f"{fact.entity} bis") for fact in facts[-1:]]
         return state, facts or "nothing"
 
     return dataclasses.replace(feed, map=corrected)

@@ -8,12 +8,13 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from city import Hub, eventually, link
+from city import Hub, cancelled, eventually, link, linked, told
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub.catalogue import ROOT
@@ -39,10 +40,10 @@ def undecodable(hub: Hub) -> Counter[str]:
     return found
 
 
-def waiting(hub: Hub, citizen: str) -> list[dict[str, Any]]:
-    """List what waits for a citizen."""
+def waiting(hub: Hub, subject: str, product: str = "publik") -> list[dict[str, Any]]:
+    """List what waits for a citizen, or for a subject of another product."""
     done = subprocess.run(
-        [*hub.line, "quarantine", "show", "publik", "--key", f"publik:{citizen}", "--json"],
+        [*hub.line, "quarantine", "show", product, "--key", f"{product}:{subject}", "--json"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -114,6 +115,35 @@ def test_a_dropped_record_lets_the_others_go_on(hub: Hub) -> None:
     done = hub.json("drop", "publik", "--at", at, "--why", "a test of theirs", "--yes")["done"]
     assert (done["dropped"], done["released"], done["waiting"]) == (1, 1, 0)
     assert waiting(hub, citizen) == []
+
+
+def test_all_that_can_be_released_is_and_residents_are_told_if_the_operator_says_so(hub: Hub, tmp_path: Path) -> None:
+    """The preview says whom it concerns and how many messages that makes; the log keeps who did it, and why."""
+    citizen = str(uuid4())
+    linked(hub, citizen, 31)
+    hub.call("E31", b"{")
+    hub.call("E32", b"{")
+    eventually(lambda: len(waiting(hub, "E31", "chrono")) == len(waiting(hub, "E32", "chrono")) == 1)
+    good = tmp_path / "good.json"
+    good.write_text(json.dumps(cancelled("E31", 1)), "utf-8")
+    at = waiting(hub, "E31", "chrono")[0]["at"]
+    hub.json("edit", "chrono", at, str(good), "--why", "half a message", "--yes")
+
+    said = hub.hub("quarantine", "try", "chrono", code=1)
+    assert "1 of 2 now pass; 1 fail, 1 would wait." in said
+    assert "Events: 2 (0 of them on accounts already). Residents concerned: 1. Notifications: 0." in said
+    assert "1 still fail: undecodable" in said
+
+    why = "all but one are corrected"
+    given = hub.json("release", "chrono", "--all", "--notify", "--why", why, "--yes", code=1)
+    # Of a meal that was booked, and of its end.
+    assert [given["preview"][name] for name in ("residents", "notifications")] == [1, 2]
+    assert [given["done"][name] for name in ("released", "events", "rejected", "waiting")] == [1, 2, 1, 1]
+    eventually(lambda: "chrono:E31" in told(hub, citizen))
+    lines = [json.loads(line) for line in (hub.logs / "normalise.log").read_text("utf-8").splitlines()]
+    obeyed = [line for line in lines if line["event"] == "command obeyed" and line["why"] == why]
+    assert {(line["who"], line["kind"], line["product"]) for line in obeyed} == {(getuser(), "release", "chrono")}
+    assert sorted((line["released"], line["waits"]) for line in obeyed) == [(0, 1), (1, 0)]
 
 
 def test_without_yes_and_without_a_terminal_nothing_happens(hub: Hub) -> None:

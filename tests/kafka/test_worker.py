@@ -18,7 +18,6 @@ from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
-from hub.kafka import worker
 from hub.kafka.fold import Reader
 from hub.kafka.produce import BatchProducer, Message, partition_of
 from hub.kafka.worker import Batch, Worker
@@ -94,6 +93,16 @@ async def topics(work: Copy, records: int) -> None:
     await producer.stop()
 
 
+def worker_of(work: Copy, kafka: Kafka, tmp: Any, watch: Nothing | None = None) -> Worker:
+    """Make a worker that always has the same place in its group."""
+    options = {
+        "broker": f"kafka://{kafka.bootstrap}",
+        "datadir": str(tmp),
+        "consumer_group_instance_id": f"{work.group}.1",
+    }
+    return Worker(work, options, watch or Nothing(), Reader(work.options))
+
+
 async def run(
     work: Copy,
     kafka: Kafka,
@@ -103,13 +112,7 @@ async def run(
     more: Callable[[], bool] = lambda: True,
 ) -> Worker:
     """Work until so many records were seen and there is no `more` to wait for, then end as SIGTERM does."""
-    reader = Reader(work.options)
-    options = {
-        "broker": f"kafka://{kafka.bootstrap}",
-        "datadir": str(tmp),
-        "consumer_group_instance_id": f"{work.group}.1",
-    }
-    made = Worker(work, options, watch or Nothing(), reader)
+    made = worker_of(work, kafka, tmp, watch)
 
     async def stop() -> None:
         while len(work.log) < until or not more():
@@ -245,6 +248,52 @@ def test_a_failed_batch_is_not_committed(kafka: Kafka, tmp_path: Any) -> None:
     asyncio.run(story())
 
 
+class Stuck(Copy):
+    """Never ends a batch of partition 0."""
+
+    stuck = False
+    abandoned = False
+
+    async def carry_out(self, lane: Hashable, batch: Batch) -> None:
+        if lane != 0:
+            return await super().carry_out(lane, batch)
+        self.stuck = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.abandoned = True
+
+
+def test_a_revoke_abandons_the_batch_that_does_not_end_and_commits_the_others(
+    kafka: Kafka, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group waits no longer than the drain for a worker that hangs; what hung is done by whoever has it next."""
+    monkeypatch.setattr("hub.kafka.worker.DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr("hub.kafka.worker.COMMIT_SECONDS", 3600.0)
+
+    async def story() -> None:
+        name = uuid4().hex[:8]
+        work = Stuck(kafka, name)
+        await topics(work, 40)
+        worker = worker_of(work, kafka, tmp_path)
+        ends = await worker.ends.ends([TP(topic, number) for topic in work.topics for number in range(COUNT)])
+        others = {tp: end for tp, end in ends.items() if tp.partition != 0}
+        running = asyncio.create_task(worker.run())
+        while not work.stuck or len(work.log) < sum(others.values()):
+            assert not running.done()
+            await asyncio.sleep(0.05)
+        await asyncio.wait_for(worker._revoked(worker.app, ends), 20)
+        await asyncio.sleep(0)
+        assert work.abandoned
+        assert await worker.ends.committed(work.group, ends) == others
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+        await run(Copy(kafka, name), kafka, sum(ends.values()) - sum(others.values()), tmp_path)
+        assert 80 == len(set(found := await values(work))) == len(found)
+
+    asyncio.run(story())
+
+
 def test_a_refused_produce_is_an_error_of_the_batch(kafka: Kafka) -> None:
     """A record that the broker does not take raises: nothing is acknowledged in its place."""
 
@@ -347,7 +396,7 @@ def test_nothing_is_done_before_the_group_counts_on_us(
     kafka: Kafka, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a pause another may own the partitions, and know more: the group is asked before the next batch."""
-    monkeypatch.setattr(worker, "SURE_SECONDS", 0.0)
+    monkeypatch.setattr("hub.kafka.worker.SURE_SECONDS", 0.0)
     asked: list[Mapping[TP, int]] = []
     commit = Consumer._commit
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 from words import BAD, GOOD, Plain, Word, connector, record
 
 from hub.model.connector import Connector, Context, Feed, OnReject
@@ -53,6 +54,7 @@ def test_every_record_is_decided_exactly_once(log: list[tuple[bytes, bytes]], me
     assert list(range(len(log))) == seen
 
 
+@settings(max_examples=examples(300))
 @given(logs, st.booleans(), st.data())
 def test_a_crash_after_any_step_changes_no_fact(
     log: list[tuple[bytes, bytes]], memory: bool, data: st.DataObject

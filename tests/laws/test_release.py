@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from strength import examples
 from words import BAD, GOOD, KEYS, Plain, connector, record
 
 from hub.model.command import Command, Kind
@@ -23,6 +24,8 @@ from hub.pipeline.shelf import Began, Memory, Note, Original, Shelf
 
 Write = tuple[str, Any]
 """One write: the log's name and what is appended."""
+MANY = examples(300)
+"""A step that is forgotten shows in one story of a hundred."""
 
 
 def command(offset: int, kind: Kind, key: bytes, **more: Any) -> Command:
@@ -161,6 +164,7 @@ def of(subject: bytes, events: list[tuple[str, str]]) -> list[tuple[str, str]]:
 steps = st.one_of(
     st.tuples(st.just("good"), st.sampled_from(KEYS), st.integers(0, 3)),
     st.tuples(st.just("bad"), st.sampled_from(KEYS), st.integers(0, 3)),
+    st.tuples(st.just("repeat"), st.sampled_from(KEYS), st.integers(0, 3)),
     st.tuples(st.just("release"), st.sampled_from(KEYS), st.just(0)),
     st.tuples(st.just("edit"), st.sampled_from(KEYS), st.integers(0, 3)),
     st.tuples(st.just("drop"), st.sampled_from(KEYS), st.just(0)),
@@ -170,8 +174,9 @@ steps = st.one_of(
 def lay(log: list[tuple[str, bytes, int]]) -> tuple[list[Record | Command], dict[int, bytes], set[int]]:
     """Lay steps out as a raw log; say what each bad record should have been, and which ones are dropped.
 
-    Commands are given as an operator gives them, about what stands before them.  Whatever is bad and not dropped
-    is corrected at the end.
+    Commands are given as an operator gives them, about what stands before them.  A repeat is the same raw record
+    once more: it has the same raw id, and an offset of its own.  Whatever is bad and not dropped is corrected at the
+    end.
     """
     raw: list[Record | Command] = []
     bad: dict[int, bytes] = {}
@@ -185,6 +190,11 @@ def lay(log: list[tuple[str, bytes, int]]) -> tuple[list[Record | Command], dict
         elif what == "bad":
             raw.append(record(offset, key, BAD))
             bad[offset] = key
+        elif what == "repeat" and (earlier := [n for n in raw if isinstance(n, Record) and n.key == key]):
+            again = earlier[-1 - word % len(earlier)]
+            raw.append(again._replace(origin=again.origin._replace(offset=offset)))
+            if again.value == BAD:
+                bad[offset] = key
         elif what == "release":
             raw.append(command(offset, Kind.RELEASE, key))
         elif what == "edit" and open_ones:
@@ -200,15 +210,16 @@ def lay(log: list[tuple[str, bytes, int]]) -> tuple[list[Record | Command], dict
     return raw, meant, dropped
 
 
+@settings(max_examples=MANY)
 @given(st.lists(steps, max_size=25), st.booleans(), st.data())
 def test_what_comes_out_is_what_would_have_come_out_if_it_had_been_good(
     log: list[tuple[str, bytes, int]], memory: bool, data: st.DataObject
 ) -> None:
-    """Any interleaving of arrivals, edits, drops, releases, kills and zombies: the same events, the same order."""
+    """Any interleaving of arrivals, releases, repeats, edits, drops, kills, zombies: the same, in the same order."""
     raw, meant, dropped = lay(log)
     made = connector(memory=memory)
     ideal = [
-        record(item.origin.offset, item.key, meant.get(item.origin.offset, item.value or b""))
+        item._replace(value=meant.get(item.origin.offset, item.value))
         for item in raw
         if isinstance(item, Record) and item.origin.offset not in dropped
     ]
@@ -228,6 +239,7 @@ def test_what_comes_out_is_what_would_have_come_out_if_it_had_been_good(
     assert {s.offset for s in settled if s.how is How.DROPPED} <= dropped
 
 
+@settings(max_examples=MANY)
 @given(
     st.lists(st.tuples(st.sampled_from(KEYS), st.integers(0, 3)), min_size=3, max_size=20),
     st.booleans(),
@@ -267,6 +279,7 @@ def test_an_owner_that_wakes_up_changes_nothing(
         assert of(key, expected) == of(key, world.events)
 
 
+@settings(max_examples=MANY)
 @given(st.lists(steps, max_size=25), st.booleans(), st.data())
 def test_every_record_is_told_or_kept(log: list[tuple[str, bytes, int]], memory: bool, data: st.DataObject) -> None:
     """At any time: what was decided came out, waits in quarantine, was dropped, or had nothing to tell."""
@@ -285,6 +298,7 @@ def test_every_record_is_told_or_kept(log: list[tuple[str, bytes, int]], memory:
         }
         assert behind <= aside
     assert all(shelf.settled[offset].how is How.DROPPED for offset in dropped & set(shelf.settled))
+    assert world.partition.parked == shelf.parked(), "an owner knows what a new one would read"
 
 
 @given(st.lists(steps, max_size=25), st.data())

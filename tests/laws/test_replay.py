@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_release import World, lay, steps
+from test_release import MANY, World, lay, steps
 from words import Plain, connector
 
 from hub.model.decision import Deliver
@@ -13,6 +13,7 @@ from hub.pipeline.parking import Partition, decide
 from hub.pipeline.replay import Again
 
 
+@settings(max_examples=MANY)
 @given(st.lists(steps, max_size=25), st.booleans(), st.integers(0, 25), st.data())
 def test_a_range_told_again_gives_the_events_that_it_gave(
     log: list[tuple[str, bytes, int]], memory: bool, first: int, data: st.DataObject

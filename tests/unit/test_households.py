@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import store_in
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,6 +23,7 @@ from hub.model.event import StoredEvent
 from hub.model.record import Origin, Record, Seq
 from hub.pipeline.process import process
 from hub.roles.policy import CityPolicy
+from hub.store import Store
 from hub.store.disclosures import Disclosures
 from hub.store.households import Households
 from hub.web.tokens import hash_of
@@ -194,9 +194,9 @@ ORDERS = st.one_of(
 
 @settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(orders=st.lists(ORDERS, min_size=1, max_size=6))
-def test_the_last_order_can_always_be_undone_and_done_again(tmp_path_factory: Any, orders: list[Any]) -> None:
+def test_the_last_order_can_always_be_undone_and_done_again(database: Callable[[], str], orders: list[Any]) -> None:
     """Undo gives what stood before it, undoing the undo what stood after; a redelivery changes nothing."""
-    store = store_in(tmp_path_factory.mktemp("orders"))
+    store = Store(database())
 
     def stands() -> list[Any]:
         day = datetime(2026, 3, 10, tzinfo=UTC).date()

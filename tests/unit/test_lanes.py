@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import store_in
 from sqlalchemy import insert
 
 from hub import catalogue
@@ -27,13 +25,6 @@ from hub.store import Store
 from hub.store import tables as t
 
 PAYLOAD = json.dumps({"address": "a@b.example", "template": "hold_ready", "values": {}})
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = store_in(tmp_path)
-    yield made
-    made.close()
 
 
 def put(store: Store, urgency: Urgency, *names: str) -> None:

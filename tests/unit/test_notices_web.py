@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from databases import store_in
 from fastapi.testclient import TestClient
 from sqlalchemy import insert
 
 from hub import catalogue
 from hub.config import Settings, Sink
 from hub.delivery import seals
+from hub.store import Store
 from hub.store import tables as t
 from hub.web.app import create_app
 
@@ -26,8 +25,8 @@ ROW = "0b1d5b52-52f0-5b7e-8a51-6a1f0e6a9d10"
 class Hub:
     """A web role with one message that went out."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = store_in(folder)
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.store = store
         self.secret = folder / "secret"
         self.secret.write_text("a secret\n", "utf-8")
         sink = Sink(base_url="https://vendor.invalid", receipts_secret_file=self.secret)
@@ -68,10 +67,8 @@ async def publish(_product: str, _wish: object) -> str:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    made = Hub(tmp_path)
-    yield made
-    made.store.close()
+def hub(tmp_path: Path, store: Store) -> Hub:
+    return Hub(tmp_path, store)
 
 
 def test_one_click_ends_messages_of_a_topic(hub: Hub) -> None:

@@ -6,14 +6,13 @@ import csv
 import json
 import threading
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import store_in
 from google.transit import gtfs_realtime_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,8 +62,6 @@ DISH = {
     "menuPlatRegime": '["sans porc "]',
     "menuPublicationDate": "2026-03-09T08:00:00",
 }
-
-BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
 class Town:
@@ -137,24 +134,9 @@ class Town:
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
+def town(tmp_path: Path, store: Store) -> Town:
     """Make an empty town."""
-    made = Town(tmp_path, store_in(tmp_path))
-    yield made
-    made.store.close()
-
-
-@pytest.fixture(params=BOTH)
-def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
-    """Make an empty town on either server."""
-    if request.param == "sqlite":
-        store = store_in(tmp_path)
-    else:
-        fresh: Callable[[], str] = request.getfixturevalue("fresh_postgres")
-        store = Store(fresh())
-    made = Town(tmp_path, store)
-    yield made
-    made.store.close()
+    return Town(tmp_path, store)
 
 
 def test_disruptions_are_published_in_three_forms(town: Town) -> None:
@@ -178,9 +160,8 @@ def test_disruptions_are_published_in_three_forms(town: Town) -> None:
     assert situation.find("s:ValidityPeriod/s:EndTime", names) is None
 
 
-def test_a_month_is_told_once_it_is_over_and_what_is_small_stays_inside(either: Town) -> None:
+def test_a_month_is_told_once_it_is_over_and_what_is_small_stays_inside(town: Town) -> None:
     """The running month is absent; a small cell takes a neighbour with it, because the total is told."""
-    town = either
     town.lend("BMA", "LIVRE", 12)
     town.lend("BMA", "CD", 3)
     town.lend("BMA", "DVD", 9)
@@ -224,9 +205,8 @@ def test_a_city_raises_a_threshold_with_a_reason(town: Town) -> None:
     assert town.rows("prets") == []
 
 
-def test_requests_are_counted_by_kind_and_delay(either: Town) -> None:
+def test_requests_are_counted_by_kind_and_delay(town: Town) -> None:
     """From the request and its first answer; a request without one is not counted, and a purge uncounts nothing."""
-    town = either
     for number in range(6):
         subject = f"hubee:{number}"
         town.say(RecordRequested(case_id=str(number)), subject, FEBRUARY - timedelta(days=3), FEBRUARY)
@@ -243,9 +223,8 @@ def test_requests_are_counted_by_kind_and_delay(either: Town) -> None:
     assert town.rows("demandes") == expected
 
 
-def test_traffic_is_counted_by_local_day_once_the_day_is_over(either: Town) -> None:
+def test_traffic_is_counted_by_local_day_once_the_day_is_over(town: Town) -> None:
     """23:30 UTC in winter is tomorrow; today is not over, and yesterday waits a day more."""
-    town = either
     for recorded, times in ((datetime(2026, 3, 7, 23, 30, tzinfo=UTC), 6), (NOW, 9)):
         for _ in range(times):
             town.say(LoanStarted(), "ils_di:1", FEBRUARY, recorded)

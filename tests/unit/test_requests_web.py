@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from databases import store_in
 from fastapi.testclient import TestClient
 from httpx import Response
 
@@ -19,6 +17,7 @@ from hub.model.event import Payload, StoredEvent
 from hub.model.notice import Urgency
 from hub.model.record import Seq
 from hub.roles.policy import CityPolicy
+from hub.store import Store
 from hub.store.disclosures import Disclosures
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
@@ -32,8 +31,8 @@ CASE = "9a1d0000-0000-4000-8000-000000000001"
 class Desk:
     """A web role, and a clerk in front of it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = store_in(folder)
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.store = store
         tokens = folder / "tokens.toml"
         tokens.write_text(
             f'[mairie]\nsha256 = "{hash_of("clerk")}"\nscopes = ["requests:decide"]\n'
@@ -73,11 +72,10 @@ async def publish(_product: str, _wish: object) -> str:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+def desk(tmp_path: Path, store: Store) -> Desk:
+    made = Desk(tmp_path, store)
     made.happens(RecordRequested(case_id=CASE))
-    yield made
-    made.store.close()
+    return made
 
 
 def test_a_decision_is_one_row_however_often_it_is_sent(desk: Desk) -> None:

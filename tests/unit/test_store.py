@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -94,27 +94,6 @@ class Branches(Policy):
         """Count loans."""
         payload = event.payload
         return ("loan", "2026-03", payload.branch, "LIVRE") if isinstance(payload, LoanStarted) else None
-
-
-BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
-
-
-@pytest.fixture(params=BOTH)
-def database(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Return what gives the URL of a database with tables and nothing in them, on either server."""
-    fresh: Callable[[], str] = request.getfixturevalue(
-        "fresh_sqlite" if request.param == "sqlite" else "fresh_postgres"
-    )
-    return fresh
-
-
-@pytest.fixture
-def store(database: Callable[[], str]) -> Iterator[Store]:
-    """Make an empty database."""
-    made = Store(database())
-    made.migrate()
-    yield made
-    made.close()
 
 
 def event(number: int, payload: Any, subject: str, *, rev: int = 1, product: str = "ils_di") -> StoredEvent:
