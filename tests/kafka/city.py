@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 from uuid import uuid4
 
+from hub.calendar import CITY
 from hub.catalogue import ROOT
 from hub.kafka.raw import RawWriter
 from hub.kafka.reading import reader, whole
@@ -128,12 +130,14 @@ def link(citizen: str, number: int) -> dict[str, Any]:
 
 
 def cancelled(child: str, number: int) -> dict[str, Any]:
-    """Say that a meal was cancelled of which nobody had heard before."""
-    event = {"slug": "cantine-2026-03-10", "label": "Cantine", "datetime": "2026-03-10 11:30:00"}
+    """Say that a meal of the day after tomorrow was cancelled just now, of which nobody had heard before."""
+    now = datetime.now(CITY)
+    day = now.date() + timedelta(days=2)
+    event = {"slug": f"cantine-{day}", "label": "Cantine", "datetime": f"{day} 11:30:00"}
     return {
         "id": str(uuid4()),
         "event": "cancel",
-        "at": "2026-03-10T08:05:00.120+01:00",
+        "at": now.isoformat(timespec="milliseconds"),
         "booking": {"id": number, "user_external_id": child, "in_waiting_list": False, "event": event},
     }
 
