@@ -10,6 +10,9 @@ from typing import NamedTuple, Protocol
 
 from hub.testing.town.journal import Entry
 
+AFTERMATH_SECONDS = 5.0
+"""So long after a failure a system may be left alone: it asked for that, or it is asked again more seldom."""
+
 
 class Row(Protocol):
     """A row of the hub's SQL side."""
@@ -44,6 +47,19 @@ class Times(NamedTuple):
     """From read to recorded."""
 
 
+class Whole(NamedTuple):
+    """A fact from the system that said it to the account, UTC milliseconds."""
+
+    product: str
+    said: int
+    known: int
+
+    @property
+    def took(self) -> int:
+        """How long, in milliseconds."""
+        return self.known - self.said
+
+
 class Stopwatch:
     """Finds the row that tells each fact."""
 
@@ -51,8 +67,8 @@ class Stopwatch:
         self._rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
         self._known: set[str] = set()
         self._taken: set[str] = set()
-        self.whole: list[int] = []
-        """Milliseconds that each fact took in all, for those that were found."""
+        self.whole: list[Whole] = []
+        """Each fact that was found."""
 
     def rows(self, rows: Iterable[Row]) -> None:
         """Learn of rows; known ones are passed over."""
@@ -68,9 +84,22 @@ class Stopwatch:
             if row.recorded_at >= moment and row.id not in self._taken:
                 self._taken.add(row.id)
                 times = Times(max(row.read_at - moment, 0), max(row.recorded_at - row.read_at, 0))
-                self.whole.append(sum(times))
+                self.whole.append(Whole(said["product"], moment, moment + sum(times)))
                 return times
         return None
+
+
+def undisturbed(whole: Iterable[Whole], journal: Iterable[Entry]) -> list[Whole]:
+    """Return the facts whose system had not just failed on purpose, and did not until they were known."""
+    faults: dict[str, list[float]] = defaultdict(list)
+    for entry in journal:
+        if entry["kind"] == "fault":
+            faults[entry["product"]].append(datetime.fromisoformat(entry["at"]).timestamp() * 1000)
+    return [
+        one
+        for one in whole
+        if not any(one.said - AFTERMATH_SECONDS * 1000 <= at <= one.known for at in faults[one.product])
+    ]
 
 
 def tell(times: Sequence[Times]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from hub.config import load
-from hub.testing.story import Stopwatch, Times, percentile, tell
+from hub.testing.story import Stopwatch, Times, Whole, percentile, tell, undisturbed
 from hub.testing.town.settings import settings, toml
 
 
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 def said(moment: int, type: str = "LoanStarted", subject: str = "lib:1") -> dict[str, Any]:
     at = datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds")
-    return {"at": at, "type": type, "subject": subject}
+    return {"at": at, "type": type, "subject": subject, "product": "lib"}
 
 
 def test_each_row_tells_one_fact() -> None:
@@ -50,6 +50,20 @@ def test_request_that_was_under_way_counts_as_read_at_once() -> None:
     watch = Stopwatch()
     watch.rows([Row("1", "hub.library.LoanStarted", "lib:1", 990, 1_040)])
     assert watch.times(said(1_000)) == Times(0, 50)
+
+
+def test_what_failed_on_purpose_is_told_apart() -> None:
+    """A fact is disturbed by what its own system did shortly before it was said, and until it was known."""
+    watch = Stopwatch()
+    watch.rows([Row("1", "hub.library.LoanStarted", "lib:1", 61_500, 61_580)])
+    watch.times(said(61_000))
+    assert watch.whole == [Whole("lib", 61_000, 61_580)]
+    assert watch.whole[0].took == 580
+    for product, moment, disturbs in (("lib", 57, True), ("lib", 61.5, True), ("lib", 62, False), ("lib", 50, False),
+                                      ("canteen", 61, False)):  # fmt: skip
+        at = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+        fault = {"kind": "fault", "product": product, "at": at}
+        assert undisturbed(watch.whole, [fault, {"kind": "said"}]) == ([] if disturbs else watch.whole)
 
 
 @pytest.mark.parametrize(
