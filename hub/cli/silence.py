@@ -16,17 +16,24 @@ from hub.store import Refused, Store
 
 @click.command("silence")
 @click.argument("citizen", type=click.UUID)
-@click.option("--reason", required=True, type=click.Choice(["death", "opposition"]), help="What the city was told.")
+@click.option("--reason", type=click.Choice(["death", "opposition"]), help="What the city was told.")
+@click.option("--end", is_flag=True, help="It was somebody else's: send to CITIZEN again what is wished for.")
 @click.pass_obj
-def command(environment: Environment, citizen: object, reason: str) -> None:
+def command(environment: Environment, citizen: object, reason: str | None, end: bool) -> None:
     """Send nothing more to CITIZEN, by no channel, about nothing; what waits to go out does not.
 
     The account and the links stay as they are.  `hub erase` forgets all of it, this too.
     """
+    if (reason is None) != end:
+        raise click.UsageError("say why by --reason, or --end")
     store = Store(store_url(environment.load().settings))
     try:
         store.migrate()
-        store.stop(str(citizen), reason, time.time_ns() // 1_000_000)
+        if reason is not None:
+            store.stop(str(citizen), reason, time.time_ns() // 1_000_000)
+        elif not store.hear_again(str(citizen)):
+            click.echo("hub silence: nobody is silenced by that account's uuid; nothing was changed", err=True)
+            sys.exit(1)
     except Transient as error:
         click.echo(f"hub silence: {error.reason}; is the database of store.url there?", err=True)
         sys.exit(ENVIRONMENT)
@@ -35,4 +42,4 @@ def command(environment: Environment, citizen: object, reason: str) -> None:
         sys.exit(ENVIRONMENT)
     finally:
         store.close()
-    click.echo("Nothing more is sent.")
+    click.echo("Nothing more is sent." if reason is not None else "What is wished for is sent again.")

@@ -382,6 +382,15 @@ class Notices:
             )
         )
 
+    def hear_again(self, citizen: str) -> bool:
+        """End a silence that was another's death or opposition; False: there is none.  What was held back stays."""
+        s = t.stopped.c
+        with self._write() as connection:
+            ended = connection.execute(
+                delete(t.stopped).where(s.citizen == citizen, s.reason.in_(("death", "opposition")))
+            )
+            return ended.rowcount > 0
+
     def stops(self) -> dict[str, int]:
         """Count what goes to somebody no more, by reason."""
         with self._read() as connection:

@@ -154,6 +154,12 @@ def test_silence_is_kept_and_told(tmp_path: Path) -> None:
     url = f"store.url=sqlite:///{tmp_path}/hub.sqlite"
     assert run("--set", url, "silence", citizen).exit_code == 2
     assert "Nothing more is sent." in run("--set", url, "silence", citizen, "--reason", "death").output
+    assert run("--set", url, "silence", citizen, "--reason", "death", "--end").exit_code == 2
     store = Store(f"sqlite:///{tmp_path}/hub.sqlite")
     assert store.stops() == {"death": 1}
+    assert "sent again" in run("--set", url, "silence", citizen, "--end").output
+    assert store.stops() == {}
     store.close()
+    again = run("--set", url, "silence", citizen, "--end")
+    assert again.exit_code == 1
+    assert "nothing was changed" in again.output

@@ -787,6 +787,10 @@ def test_an_end_of_a_link_does_not_let_the_dead_hear_again(store: Store) -> None
     store.project([died], city, NOW)
     store.project([unlink(5, ANNE, subject), died], city, NOW)
     assert store.stops() == {"death": 1}
+    assert not store.hear_again(MARC)
+    assert store.hear_again(ANNE)
+    store.project([died], city, NOW)
+    assert store.stops() == {}, "whoever put a mistake right is not silenced by what is told again"
 
 
 def test_a_receipt_is_noted_once(store: Store) -> None:
