@@ -153,6 +153,8 @@ class Mail(_Section):
     """File with its password."""
     starttls: bool = False
     """Whether to ask for TLS."""
+    receipts_secret_file: Path | None = None
+    """File with the bearer token of calls to `/receipts/mail`, by which the server hands over what it sends back."""
 
 
 class Threshold(_Section):

@@ -83,9 +83,10 @@ def add_notices(
     ) -> Response:
         """Take a provider's word about a message that it took: 204 once it is noted."""
         receive = sinks[product].receive if product in sinks else None
-        chosen = settings.sinks.get(product)
+        section = "mail" if product == "mail" else f"sinks.{product}"
+        chosen = settings.mail if product == "mail" else settings.sinks.get(product)
         if receive is None or chosen is None or chosen.receipts_secret_file is None:
-            raise Problem(404, "no_sink", "Nothing listens here", f"Set sinks.{product}.receipts_secret_file.")
+            raise Problem(404, "no_sink", "Nothing listens here", f"Set {section}.receipts_secret_file.")
         secret = await asyncio.to_thread(_secret, chosen.receipts_secret_file)
         said = credentials.credentials.encode() if credentials is not None else b""
         if not secret or not hmac.compare_digest(secret, said):

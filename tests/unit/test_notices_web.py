@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import insert
 
+from connectors.sinks.mail.simulator import Simulator
 from hub import catalogue
 from hub.config import Settings, Sink
 from hub.delivery import seals
@@ -31,7 +32,11 @@ class Hub:
         self.secret.write_text("a secret\n", "utf-8")
         sink = Sink(base_url="https://vendor.invalid", receipts_secret_file=self.secret)
         settings = Settings.model_validate(
-            {"sinks": {"sms": sink}, "notifications": {"unsubscribe_secret_file": self.secret}}
+            {
+                "sinks": {"sms": sink},
+                "mail": {"receipts_secret_file": self.secret},
+                "notifications": {"unsubscribe_secret_file": self.secret},
+            }
         )
         app = create_app(
             settings, self.store, catalogue.schemas(), {"publik": catalogue.connectors()["publik"]}, publish,
@@ -103,6 +108,18 @@ def test_a_receipt_for_what_the_hub_did_not_send_changes_nothing(hub: Hub, refer
     headers = {"Authorization": "Bearer a secret"}
     assert hub.client.post("/receipts/sms", content=body, headers=headers).status_code == 204
     assert (hub.store.outbox_rows("sms"), hub.store.stops()) == ([(ROW, "sent")], {})
+
+
+def test_what_a_mail_server_sends_back_is_a_receipt(hub: Hub) -> None:
+    """As it stands, by a pipe of the server's; nobody else may say that an address is dead."""
+    (dead, *_, absent) = (body for body, _ in Simulator().receipts(ROW))
+    kind = {"Content-Type": "message/rfc822"}
+    headers = {"Authorization": "Bearer a secret", **kind}
+    assert hub.client.post("/receipts/mail", content=dead, headers=kind).status_code == 401
+    assert hub.client.post("/receipts/mail", content=absent, headers=headers).status_code == 204
+    assert (hub.store.outbox_rows("sms"), hub.store.stops()) == ([(ROW, "sent")], {})
+    assert hub.client.post("/receipts/mail", content=dead, headers=headers).status_code == 204
+    assert (hub.store.outbox_rows("sms"), hub.store.stops()) == ([(ROW, "refused")], {"bounced": 1})
 
 
 def test_a_message_that_did_not_arrive_stops_nothing(hub: Hub) -> None:
