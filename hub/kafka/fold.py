@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
+PATIENCE_SECONDS = 30.0
+"""How long a group may be without a coordinator that answers for it."""
+AGAIN_SECONDS = 0.1
 COMPANY_SECONDS = 0.02
 """How long a wish waits for others: what is assigned together is folded together."""
 
@@ -44,15 +49,32 @@ class Reader:
         self._reading: set[asyncio.Task[None]] = set()
 
     async def committed(self, group: str, tps: Iterable[tuple[str, int]]) -> dict[Any, int]:
-        """Return the group's committed offsets; a partition without one is left out."""
+        """Return the group's committed offsets; a partition without one is left out.
+
+        Waits while another broker becomes the group's coordinator; raise `KafkaError` when none does.
+        """
         wanted = list(tps)
+        asked = [TopicPartition(*tp) for tp in wanted]
+        limit = time.monotonic() + PATIENCE_SECONDS
         admin = AIOKafkaAdminClient(**self._options)
         await admin.start()
         try:
-            found = await admin.list_consumer_group_offsets(group, partitions=[TopicPartition(*tp) for tp in wanted])
+            while True:
+                try:
+                    found = await admin.list_consumer_group_offsets(group, partitions=asked)
+                except KafkaError as error:
+                    if not error.retriable or time.monotonic() > limit:
+                        raise
+                else:
+                    # aiokafka does not look at an error of the whole answer, which names no partition then: taken for
+                    # a group that never committed, all of it would be told again from the start.
+                    if found.keys() >= set(asked):
+                        return {tp: found[tp].offset for tp in wanted if found[tp].offset >= 0}
+                    if time.monotonic() > limit:
+                        raise GroupCoordinatorNotAvailableError(group)
+                await asyncio.sleep(AGAIN_SECONDS)
         finally:
             await admin.close()
-        return {tp: found[tp].offset for tp in wanted if tp in found and found[tp].offset >= 0}
 
     async def ends(self, tps: Iterable[tuple[str, int]]) -> dict[Any, int]:
         """Return the end offsets."""

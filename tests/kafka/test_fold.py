@@ -7,9 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import CoordinatorLoadInProgressError, KafkaError
 
+from hub.kafka import fold
 from hub.kafka.fold import Reader
 from hub.kafka.produce import BatchProducer, Message
 from hub.testing.cluster import Kafka
@@ -100,5 +102,39 @@ def test_a_broker_that_is_away_is_told_to_all_who_wait() -> None:
             asyncio.gather(*(_read(reader, ("nothing", number)) for number in range(3)), return_exceptions=True), 20
         )
         assert [type(error).__name__ for error in found if isinstance(error, Exception)] == ["KafkaConnectionError"] * 3
+
+    asyncio.run(story())
+
+
+def test_a_group_whose_coordinator_moves_is_not_one_that_never_committed(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Aiokafka's answer names no partition meanwhile; what is found in the end is what was committed."""
+    ask = AIOKafkaAdminClient.list_consumer_group_offsets
+    answers: list[Any] = [{}, CoordinatorLoadInProgressError("g"), {}]
+
+    async def moving(self: AIOKafkaAdminClient, group: str, **more: Any) -> Any:
+        if answers:
+            answer = answers.pop()
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        return await ask(self, group, **more)
+
+    async def story() -> None:
+        options, topic = await _filled(kafka)
+        group = uuid4().hex
+        consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **options)
+        await consumer.start()
+        consumer.assign([TopicPartition(topic, 3)])
+        await consumer.commit({TopicPartition(topic, 3): 7})
+        await consumer.stop()
+        monkeypatch.setattr(AIOKafkaAdminClient, "list_consumer_group_offsets", moving)
+        assert await Reader(options).committed(group, [(topic, 3), (topic, 4)]) == {(topic, 3): 7}
+        assert answers == []
+        monkeypatch.setattr(fold, "PATIENCE_SECONDS", 0.3)
+        answers.extend([{}] * 1000)
+        with pytest.raises(KafkaError):
+            await Reader(options).committed(group, [(topic, 3)])
 
     asyncio.run(story())
