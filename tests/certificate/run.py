@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer
 
-from certificate.city import PROGRAM, WORKS_SECONDS, City
+from certificate.city import PROGRAM, City
 from certificate.faults import GONE_SECONDS, Fault, Log, drop_the_rest, mend, schedule
 from certificate.oracle import Verdict, judge, read_journal
-from hub.kafka.normalise import Normalise
 from hub.testing.town.settings import POLL_SECONDS
 
 MEND_SECONDS = 15.0
@@ -114,7 +113,6 @@ def certify(
             mend(city, log, older=0)
             time.sleep(1)
         drop_the_rest(city, log)
-        _await_decisions(city, form)
         _settle_quietly(city)
         ledger = _settle(city, form)
         tell(f"{time.monotonic() - begun:6.0f} s  judging")
@@ -154,23 +152,6 @@ def _await_beginning(city: City, form: Form) -> None:
 
     city.until(told, "links to be told")
     time.sleep(4 * POLL_SECONDS)
-
-
-def _await_decisions(city: City, form: Form) -> None:
-    """Wait until normalise has committed all that stands in the raw topics: what is missing then is lost, not late."""
-    consumer = KafkaConsumer(bootstrap_servers=city.bootstrap.split(","))
-    try:
-        topics = {name: consumer.partitions_for_topic(name) or () for name in _topics(city)["raw"]}
-        ends = consumer.end_offsets([TopicPartition(name, n) for name, numbers in topics.items() for n in numbers])
-    finally:
-        consumer.close()
-
-    def committed() -> bool:
-        with city.admin() as admin:
-            done = admin.list_group_offsets({Normalise.group: None}).get(Normalise.group, {})
-        return all(end <= (done[tp].offset if tp in done else 0) for tp, end in ends.items())
-
-    city.until(committed, "normalise to commit what it read", max(form.settle, WORKS_SECONDS))
 
 
 def _settle_quietly(city: City) -> None:
