@@ -159,15 +159,18 @@ def test_each_role_is_killed_and_the_ledger_balances(day: Running) -> None:
     assert "kept inside, under the threshold of 5" in story
 
 
-def test_the_broker_is_away_for_half_a_minute_and_the_ledger_balances(day: Running) -> None:
-    """A broker that answers nothing for 30 s stops nobody and loses nothing."""
+def test_the_broker_is_away_for_a_while_and_the_ledger_balances(day: Running) -> None:
+    """A broker that answers nothing for 25 s, less than a record waits for it, stops nobody and loses nothing.
+
+    At 30 s, which is how long one waits, it is a matter of milliseconds whether the broker still takes it.
+    """
 
     def freeze() -> None:
         time.sleep(6)
         pid = day.broker()
         day.note("broker_away")
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(30)
+        time.sleep(25)
         os.kill(pid, signal.SIGCONT)
         day.note("broker_back")
 
