@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import date
-from typing import Any, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import insert, select
 
+from hub.model.disclosure import Disclosure
 from hub.store import tables as t
 from hub.store.many import insert_new
 from hub.store.store import Store
@@ -20,24 +20,6 @@ RECENT = 200
 """Deliveries that are shown, the last ones."""
 DAILY = UUID("6d0f6f0e-93a5-4d0b-9a55-2f1c7f3b8a61")
 """Names looks that count once a day."""
-
-
-class Disclosure(NamedTuple):
-    """One delivery of a citizen's data."""
-
-    citizen: str
-    at: int
-    """UTC milliseconds."""
-    recipient: str
-    """A service or a desk, by the name of its token; of a notice the channel by which the citizen got it."""
-    purpose: str
-    """`api`, `notice`, `assistance`, `desk` for a look at links, `decision` for one about a request."""
-    what: Collection[str]
-    """Names of the blocks that it was about; of a look at links none."""
-
-    def row(self, name: str) -> dict[str, Any]:
-        """Return it as a row of that id."""
-        return {"id": name, **self._asdict(), "what": json.dumps(sorted(self.what))}
 
 
 class Disclosures:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, time
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Table, and_, case, delete, func, not_, or_, select, update
 
+from hub.model.disclosure import Disclosure
 from hub.model.notice import EVERYTHING, Again, Notice, Recipient, Urgency, Waiting
 from hub.store import tables as t
+from hub.store.links import holds_on
 from hub.store.many import among
 
 CITY = ZoneInfo("Europe/Paris")
@@ -176,18 +178,13 @@ class Notices:
         links = t.links.c
         subjects = sorted({subject for _, subject, _ in wanted})
         columns = (links.citizen, links.subject, links.scope)
-        linked = self._in(connection, links.subject, subjects, *columns, where=self._is_open(now))
+        linked = self._in(connection, links.subject, subjects, *columns, where=holds_on(now.astimezone(CITY).date()))
         scopes = {(citizen, subject): json.loads(scope) for citizen, subject, scope in linked}
         return {
             (citizen, subject, topic)
             for citizen, subject, topic in wanted
             if (scope := scopes.get((citizen, subject))) is not None and (not scope or topic in scope)
         }
-
-    @staticmethod
-    def _is_open(now: datetime) -> Any:
-        today = now.astimezone(CITY).date().isoformat()
-        return and_(t.links.c.closed_at.is_(None), or_(t.links.c.until.is_(None), t.links.c.until >= today))
 
     def queued(self, now: int, by: int) -> list[tuple[str, str, str, int, int, int]]:
         """Return what has not gone out and has to by a moment: its cut-off that is to come, or until it is of no use.
@@ -256,23 +253,19 @@ class Notices:
     def _received(self, connection: Connection, row_id: str, now: int) -> None:
         """Write down once what a citizen received, or may have: by which channel, about which topics."""
         o = t.outbox.c
+        # By citizen: no index finds what was folded.
         owner = select(o.citizen).where(o.id == row_id).scalar_subquery()
-        rows = connection.execute(
-            # A digest is about whatever was folded into it.  By citizen: no index finds what was folded.
-            select(o.id, o.citizen, o.channel, o.topic).where(
-                o.citizen == owner, or_(o.id == row_id, and_(o.state == "folded", o.code == row_id))
-            )
-        ).all()
+        about = select(o.id, o.citizen, o.channel, o.topic).where(o.citizen == owner, self._of_message(row_id))
+        rows = connection.execute(about).all()
         for message in (row for row in rows if row.id == row_id):
-            values = {
-                "id": row_id,
-                "citizen": message.citizen,
-                "at": now,
-                "recipient": message.channel,
-                "purpose": "notice",
-                "what": json.dumps(sorted({row.topic for row in rows})),
-            }
-            connection.execute(self._upsert(t.disclosures).values(**values).on_conflict_do_nothing())
+            told = Disclosure(message.citizen, now, message.channel, "notice", {row.topic for row in rows})
+            connection.execute(self._upsert(t.disclosures).values(**told.row(row_id)).on_conflict_do_nothing())
+
+    @staticmethod
+    def _of_message(row_id: str) -> Any:
+        """Return the condition that a row is a message or was folded into it: a digest is about all of its rows."""
+        o = t.outbox.c
+        return or_(o.id == row_id, and_(o.state == "folded", o.code == row_id))
 
     def receipt(self, row_id: str, now: int, arrived: bool, code: str) -> Parcel | None:
         """Note what a provider says later of a row that it took; None: there is no such row, or it said so before."""
@@ -305,27 +298,13 @@ class Notices:
         channel: str = EVERYTHING,
         topic: str = EVERYTHING,
         address: str = "",
+        within: Connection | None = None,
     ) -> None:
-        """Let nothing more go to a citizen by a channel about a topic; an `address` bounds it to that address."""
-        with self._write() as connection:
-            self._stop(connection, citizen, reason, now, channel, topic, address)
+        """Let nothing more go to a citizen by a channel about a topic; an `address` bounds it to that address.
 
-    def _stop(
-        self,
-        connection: Connection,
-        citizen: str,
-        reason: str,
-        now: int,
-        channel: str = EVERYTHING,
-        topic: str = EVERYTHING,
-        address: str = "",
-    ) -> None:
+        `within` is the transaction that it is a part of, if it is of one.
+        """
         values = {"reason": reason, "address_hash": address_hash(address) if address else None, "at": now}
-        connection.execute(
-            self._upsert(t.stopped)
-            .values(citizen=citizen, channel=channel, topic=topic, **values)
-            .on_conflict_do_update(index_elements=["citizen", "channel", "topic"], set_=values)
-        )
         # What waits is decided again when it is due; what would go out now must not.
         o = t.outbox.c
         about = [o.citizen == citizen, o.state == "pending", o.channel.in_(PEOPLE)]
@@ -333,7 +312,13 @@ class Notices:
             about.append(o.channel == channel)
         if topic != EVERYTHING:
             about.append(o.topic == topic)
-        connection.execute(update(t.outbox).where(*about).values(state="unwanted", done_at=now, code=reason))
+        with self._write() if within is None else nullcontext(within) as connection:
+            connection.execute(
+                self._upsert(t.stopped)
+                .values(citizen=citizen, channel=channel, topic=topic, **values)
+                .on_conflict_do_update(index_elements=["citizen", "channel", "topic"], set_=values)
+            )
+            connection.execute(update(t.outbox).where(*about).values(state="unwanted", done_at=now, code=reason))
 
     def _stop_for_the_dead(
         self, connection: Connection, subjects: Collection[str], deaths: Collection[str], now: datetime
@@ -348,23 +333,17 @@ class Notices:
             .distinct()
             .join_from(t.links, t.entries, e.subject == links.subject)
             .where(among(connection, links.subject, sorted(subjects)), e.type.in_(deaths))
-            .where(links.role == SELF, self._is_open(now))
+            .where(links.role == SELF, holds_on(now.astimezone(CITY).date()))
             .order_by(links.citizen)
         )
         for citizen in connection.execute(dead).scalars().all():
-            self._stop(connection, citizen, "death", int(now.timestamp() * 1000))
+            self.stop(citizen, "death", int(now.timestamp() * 1000), within=connection)
 
     def unsubscribe(self, row_id: str, now: int) -> bool:
         """Let nothing more go out like a row: to its citizen, about its topics; False: nobody knows it any more."""
         o = t.outbox.c
         with self._read() as connection:
-            told = [
-                tuple(row)
-                for row in connection.execute(
-                    # A digest is about whatever was folded into it.
-                    select(o.citizen, o.topic).where(or_(o.id == row_id, and_(o.state == "folded", o.code == row_id)))
-                )
-            ]
+            told = connection.execute(select(o.citizen, o.topic).where(self._of_message(row_id))).all()
         wanted = sorted({(citizen, topic) for citizen, topic in told if citizen is not None})
         for citizen, topic in wanted:
             self.stop(citizen, "unsubscribed", now, topic=topic)

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
-from sqlalchemy import Connection, func, insert, or_, select
+from sqlalchemy import Connection, func, insert, select
 
 from hub.calendar import CITY
+from hub.model.disclosure import Disclosure
 from hub.store import tables as t
+from hub.store.links import holds_on
 
 DECISIONS = UUID("c1f5ce1b-3e0a-5a5f-8b9f-0e7f6c1d2a44")
 """Names decisions by subject and number: a button that is pressed twice counts once."""
@@ -97,19 +99,13 @@ class Requests:
                 payload=payload,
                 moment=moment,
             )
-            day = now.astimezone(CITY).date().isoformat()
             concerned = connection.execute(
-                select(link.citizen).where(
-                    link.subject == subject, link.closed_at.is_(None), or_(link.until.is_(None), link.until >= day)
-                )
+                select(link.citizen).where(link.subject == subject, holds_on(now.astimezone(CITY).date()))
             ).scalars()
-            told = {
-                "at": moment,
-                "recipient": payload["clerk"],
-                "purpose": "decision",
-                "what": json.dumps(["requests"]),
-            }
-            rows = [{"id": str(uuid4()), "citizen": citizen, **told} for citizen in concerned]
+            rows = [
+                Disclosure(citizen, moment, payload["clerk"], "decision", ("requests",)).row(str(uuid4()))
+                for citizen in concerned
+            ]
             if rows:
                 connection.execute(insert(t.disclosures), rows)
             return True

@@ -51,6 +51,7 @@ from hub.model.notice import Concerned, Notice, Recipient, within
 from hub.model.record import Seq
 from hub.store import moves
 from hub.store import tables as t
+from hub.store.links import holds_on
 from hub.store.many import among, insert_new
 from hub.store.notices import CHANNELS, OPEN, Notices
 from hub.store.open_data import OpenDataTables
@@ -699,7 +700,6 @@ class Store(Notices, Requests, OpenDataTables):
         """Yield each event with the citizens whom it concerns, and with the wishes of those who have some."""
         if not events:
             return
-        today = now.astimezone(CITY).date().isoformat()
         by_subject: dict[str, dict[str, frozenset[str]]] = {}
         linked = self._in(
             connection,
@@ -708,7 +708,7 @@ class Store(Notices, Requests, OpenDataTables):
             t.links.c.subject,
             t.links.c.citizen,
             t.links.c.scope,
-            where=and_(t.links.c.closed_at.is_(None), or_(t.links.c.until.is_(None), t.links.c.until >= today)),
+            where=holds_on(now.astimezone(CITY).date()),
         )
         for subject, citizen, scope in linked:
             by_subject.setdefault(subject, {})[citizen] = frozenset(json.loads(scope))
@@ -846,31 +846,23 @@ class Store(Notices, Requests, OpenDataTables):
 
     def linked_subjects(self, product: str, today: date | None = None) -> list[str]:
         """Return the ids of a product's subjects that somebody is linked to, without prefix, sorted."""
-        day = (today or datetime.now(CITY).date()).isoformat()
+        day = today or datetime.now(CITY).date()
         prefix = f"{product}:"
         with self._read() as connection:
             rows = connection.execute(
                 select(t.links.c.subject)
                 .distinct()
-                .where(
-                    t.links.c.subject.startswith(prefix, autoescape=True),
-                    t.links.c.closed_at.is_(None),
-                    or_(t.links.c.until.is_(None), t.links.c.until >= day),
-                )
+                .where(t.links.c.subject.startswith(prefix, autoescape=True), holds_on(day))
             )
             return sorted(subject.removeprefix(prefix) for (subject,) in rows)
 
     def links_of(self, citizen: str, today: date | None = None) -> list[LinkShown]:
         """Return a citizen's open links."""
-        day = (today or datetime.now(CITY).date()).isoformat()
+        day = today or datetime.now(CITY).date()
         with self._read() as connection:
             rows = connection.execute(
                 select(t.links.c.subject, t.links.c.role, t.links.c.since, t.links.c.until, t.links.c.scope)
-                .where(
-                    t.links.c.citizen == citizen,
-                    t.links.c.closed_at.is_(None),
-                    or_(t.links.c.until.is_(None), t.links.c.until >= day),
-                )
+                .where(t.links.c.citizen == citizen, holds_on(day))
                 .order_by(t.links.c.subject)
             )
             return [LinkShown(*row[:4], json.loads(row[4])) for row in rows]

@@ -17,8 +17,9 @@ from fastapi import Depends, FastAPI, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
+from hub.model.disclosure import Disclosure
 from hub.store import Store
-from hub.store.disclosures import Disclosure, Disclosures
+from hub.store.disclosures import Disclosures
 from hub.store.paging import LostPlace, entries_after
 from hub.web.accounts import Account, Accounts, Why
 from hub.web.problems import Problem, documented

@@ -10,8 +10,9 @@ from uuid import UUID
 from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from hub.model.disclosure import Disclosure
 from hub.store import Store
-from hub.store.disclosures import Disclosure, Disclosures
+from hub.store.disclosures import Disclosures
 from hub.store.mandates import Mandates
 from hub.web.accounts import Accounts
 from hub.web.forms import check_seal, seal_of

@@ -15,9 +15,10 @@ from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from hub.model.connector import Connector
+from hub.model.disclosure import Disclosure
 from hub.model.intake import Emit
 from hub.store import Store
-from hub.store.disclosures import Disclosure, Disclosures
+from hub.store.disclosures import Disclosures
 from hub.store.store import Proposal
 from hub.web.forms import check_seal, seal_of
 from hub.web.orders import Orders

@@ -16,9 +16,10 @@ from fastapi import FastAPI, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from hub.model.connector import Connector
+from hub.model.disclosure import Disclosure
 from hub.model.intake import Emit
 from hub.store import Store
-from hub.store.disclosures import Disclosure, Disclosures
+from hub.store.disclosures import Disclosures
 from hub.store.households import Households
 from hub.web.desk import ROLES
 from hub.web.forms import check_seal, seal_of

@@ -19,12 +19,13 @@ from hub import catalogue
 from hub.config import Settings, Source
 from hub.delivery import seals
 from hub.kafka.project import as_json
+from hub.model.disclosure import Disclosure
 from hub.model.errors import TooLarge, Transient
 from hub.model.event import StoredEvent
 from hub.model.intake import Emit
 from hub.model.record import Seq
 from hub.roles.policy import CityPolicy
-from hub.store.disclosures import Disclosure, Disclosures
+from hub.store.disclosures import Disclosures
 from hub.web.app import create_app
 from hub.web.tokens import hash_of
 from schemas.models.citizen_portal import (

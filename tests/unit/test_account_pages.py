@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from web_town import ANNE, NOW, SECRET, Town, live, seal_of
 
 from hub.config import Settings
+from hub.model.disclosure import Disclosure
 from hub.model.errors import Transient
 from hub.roles.policy import CityPolicy
-from hub.store.disclosures import Disclosure, Disclosures
+from hub.store.disclosures import Disclosures
 from hub.web.operations import Flow, Pauses
 from hub.web.tokens import SCOPES, hash_of
 from schemas.models.citizen_portal import Channel, LinkRequested, PreferencesChanged, Role

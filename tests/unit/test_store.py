@@ -23,13 +23,14 @@ from sqlalchemy import create_engine, func, select, update
 from strength import examples
 
 from hub.config import Canteen, Notifications, Settings
+from hub.model.disclosure import Disclosure
 from hub.model.errors import Transient
 from hub.model.event import Replay, StoredEvent
 from hub.model.notice import Again, Concerned, Notice, Recipient, Urgency, Waiting
 from hub.model.record import Seq
 from hub.roles.policy import CityPolicy
 from hub.store import Store
-from hub.store.disclosures import Disclosure, Disclosures
+from hub.store.disclosures import Disclosures
 from hub.store.households import Households
 from hub.store.mandates import Mandates
 from hub.store.paging import entries_after
