@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import click
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,6 +35,7 @@ from hub.kafka.clients import for_kafka_python
 from hub.model.errors import Transient
 from hub.process import end, end_with_parent, free_port, is_free, spawn, stop_requested
 from hub.roles.database import store_url
+from hub.roles.intake import polled
 from hub.roles.runtime import ENVIRONMENT, topic_plan
 from hub.store import Refused, Store
 from hub.testing import family
@@ -51,6 +53,8 @@ JOURNAL = TOWN / "journal.jsonl"
 SUBSCRIBER = LOGS / "subscriber.log"
 TOKEN = RUN / "demo.token"
 """The demo's own API token; the hub keeps its hash."""
+HISTORY_SECONDS = 60.0
+"""How long the day waits for what the systems have kept to be read; one that is down then may stay so."""
 PATIENCE = 6.0
 """Seconds after which a step is told even if not all of its facts have arrived: some never will."""
 
@@ -132,8 +136,11 @@ def _play(demo: Demo, *, once: bool, families: int, seconds: int) -> int:
         about = demo.town.get("/town/").json()
         console.print(
             f"Up in {time.monotonic() - began:.0f} s: Kafka, {len(ROLES)} roles, and a town of {about['families']} "
-            f"families. School day {about['days'] + 1} of this town, {about['today']}.\n"
+            "families.",
+            highlight=False,
         )
+        _read_history(demo)
+        console.print(f"School day {about['days'] + 1} of this town, {about['today']}.\n", highlight=False)
         since = int(time.time() * 1000)
         journal, whole = _tell_the_day(demo, seconds)
         console.print()
@@ -264,6 +271,32 @@ def _all_ready() -> bool:
         except httpx.HTTPError:
             return False
     return True
+
+
+def _read_history(demo: Demo) -> None:
+    """Wait until every system was read to its end once: what it has kept is not news of the day."""
+    began = time.monotonic()
+    asked = set(polled(catalogue.connectors(), demo.settings))
+    port = _roles()["intake"]
+    while (left := asked - _read(port)) and time.monotonic() - began < HISTORY_SECONDS:
+        demo.check()
+        demo.stop.wait(0.2)
+    demo.console.print(
+        f"Read what {len(asked) - len(left)} of {len(asked)} systems have kept in {time.monotonic() - began:.0f} s"
+        + (f"; not yet read to their end: {', '.join(sorted(left))}." if left else "."),
+        highlight=False,
+    )
+
+
+def _read(port: int) -> set[str]:
+    """Ask intake which products it has read to their end."""
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+    return {
+        sample.labels["product"]
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "hub_source_polls_total" and sample.labels["result"] == "good" and sample.value
+    }
 
 
 # -- the story -----------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from hub.intake.poller import Poller
 from hub.kafka.leases import Leases
 from hub.kafka.raw import RawWriter
 from hub.kafka.wire import CURSOR_TOPIC
+from hub.model.connector import Connector
 from hub.model.errors import TooLarge, Transient
 from hub.model.intake import Emit
 from hub.process import stop_requested
@@ -172,6 +173,16 @@ def _auth(credential: Credential) -> httpx.Auth:
             return SignedToken(credential.client_id, credential.secret_file)
 
 
+def polled(connectors: Mapping[str, Connector], settings: Settings) -> list[str]:
+    """Return which of these products are asked: they can be, and their address is set."""
+    configured = settings.connectors
+    return [
+        name
+        for name, connector in connectors.items()
+        if connector.poll is not None and name in configured and configured[name].base_url
+    ]
+
+
 def run(settings: Settings) -> None:
     """Poll until SIGTERM."""
     stop = stop_requested()
@@ -186,12 +197,13 @@ def run(settings: Settings) -> None:
         blobs = Blobs(settings.blobs.folder)
         pollers = _Pollers(runtime, _Ports(runtime, writer, store, blobs), store)
         runtime.health = pollers.alive
-        polled = [
-            name
-            for name, connector in runtime.connectors.items()
-            if connector.poll is not None and name in settings.connectors and settings.connectors[name].base_url
-        ]
-        leases = Leases(runtime.kafka_python(), GROUP, polled, pollers, f"{GROUP}.{settings.workers.slot}")
+        leases = Leases(
+            runtime.kafka_python(),
+            GROUP,
+            polled(runtime.connectors, settings),
+            pollers,
+            f"{GROUP}.{settings.workers.slot}",
+        )
         purging = Repeating("blobs", _Purge(blobs, settings.blobs.days), _Housekeeping(runtime))
         purging.start()
         runtime.started()
