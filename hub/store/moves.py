@@ -27,6 +27,8 @@ class Command(NamedTuple):
     about: str
     """The subject, the other account of a move, or the command that was undone."""
     at: int
+    clerk: str
+    """Who gave it at a desk; empty: the citizen."""
 
 
 def subjects_of(connection: Connection, item: StoredEvent) -> set[str]:
@@ -79,12 +81,12 @@ def history(connection: Connection, citizen: str) -> list[Command]:
     bearing = {name for row in names for name in row if name}
     told = [f"hub.citizen_portal.{kind}" for kind in CHANGES]
     rows = connection.execute(
-        select(c.event_id, c.type, c.about, c.recorded_at)
+        select(c.event_id, c.type, c.about, c.recorded_at, c.clerk)
         .where(c.event_id.in_(sorted(bearing)), c.type.in_(told))
         .order_by(c.recorded_at.desc(), c.event_id)
         .limit(RECENT)
     )
-    return [Command(name, kind.rpartition(".")[2], about, at) for name, kind, about, at in rows]
+    return [Command(name, kind.rpartition(".")[2], about, at, clerk) for name, kind, about, at, clerk in rows]
 
 
 def _open_of(connection: Connection, payload: Any) -> list[RowMapping]:

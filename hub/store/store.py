@@ -489,6 +489,7 @@ class Store(Notices, Requests, OpenDataTables):
                 read_at=item.read_at,
                 recorded_at=moment,
                 result="applied",
+                clerk=getattr(payload, "clerk", ""),
             )
             .on_conflict_do_nothing(),
             execution_options=_COUNTED,

@@ -60,6 +60,7 @@ commands = Table(
     Column("read_at", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("result", String(20), nullable=False),
+    Column("clerk", String(80), nullable=False, server_default=""),
     Index("commands_by_citizen", "citizen"),
 )
 

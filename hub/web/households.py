@@ -1,4 +1,4 @@
-"""The desk's page about households: accounts are merged and split, and any change of links is undone.
+"""The desk's page about households: links are made, changed, ended and moved, and any change is undone.
 
 A change is a record of the portal's, as a decision about a link is: it goes through Kafka, counts once,
 and is told to whoever follows links.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import FastAPI, Form, Query, Request
@@ -71,6 +71,7 @@ def add_households(
             "foyers.html",
             citizen=str(citizen or ""),
             roles=ROLES,
+            today=now.astimezone(CITY).date().isoformat(),
             blocks=BLOCKS,
             words=WORDS,
             now=now.astimezone(CITY),
@@ -86,15 +87,30 @@ def add_households(
         subject: Annotated[list[str], Form(max_length=100)] = [],  # noqa: B006 - FastAPI copies it
         everything: Annotated[bool, Form()] = False,
         command: Annotated[UUID | None, Form()] = None,
+        link: Annotated[str, Form(max_length=200)] = "",
+        unlink: Annotated[str, Form(max_length=200)] = "",
+        role: Annotated[Literal["self", "parent", "mandate"], Form()] = "self",
+        scope: Annotated[list[str], Form(max_length=20)] = [],  # noqa: B006 - FastAPI copies it
+        until: Annotated[date | None, Form()] = None,
     ) -> Response:
         clerk, secret = clerk_of(request)
         check_seal(secret, f"household:{citizen}", seal)
         told: dict[str, Any] = {"clerk": clerk.name, "citizen": str(citizen)}
+        today = clock().astimezone(CITY).date()
+        known = {one.subject for one in await asyncio.to_thread(store.links_of, str(citizen), today)}
         if command is not None:
             told |= {"type": "undo", "undo": {"command": str(command)}}
+        elif unlink:
+            if unlink not in known:
+                raise Problem(422, "invalid", "Not well formed", "unlink: a subject that the account is linked to.")
+            told |= {"type": "unlink", "unlink": {"subject": unlink}}
+        elif link:
+            if link.partition(":")[0] not in connectors or not BLOCKS.keys() >= set(scope) or (until and until < today):
+                detail = "link: <product>:<id> of a connected product; scope: blocks; until: today or later."
+                raise Problem(422, "invalid", "Not well formed", detail)
+            last = until.isoformat() if until is not None else None
+            told |= {"type": "link", "link": {"subject": link, "role": role, "scope": scope, "until": last}}
         else:
-            today = clock().astimezone(CITY).date()
-            known = {link.subject for link in await asyncio.to_thread(store.links_of, str(citizen), today)}
             if to is None or to == citizen or everything == bool(subject) or not known.issuperset(subject):
                 # All of it, or what is ticked, and to another account: neither more nor less is an order.
                 raise Problem(422, "invalid", "Not well formed", "to: another account; subject: some, or everything.")

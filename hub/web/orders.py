@@ -9,8 +9,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from hub import catalogue
 from hub.model.connector import Connector
+from hub.model.decision import Quarantine
 from hub.model.intake import Call, Emit
+from hub.model.record import Origin, Record
+from hub.pipeline.process import process
 from hub.web.problems import Problem
 
 SHOWN_SECONDS, LOOK_SECONDS = 3.0, 0.1
@@ -39,7 +43,8 @@ class Orders:
     async def give(self, told: Mapping[str, Any], now: datetime, done: Callable[[], bool]) -> None:
         """Write an order, and wait a moment until `done`, which asks the database.
 
-        Raise `Problem` where the city has no connector that takes it.
+        Raise `Problem` where the city has no connector that takes it, and where the connector would set it aside:
+        in quarantine it would keep what the citizen asks for waiting, and the clerk would not know.
         """
         if self._taker is None:
             remedy = f"Enable a connector that emits {self._event}, such as `publik`."
@@ -50,6 +55,13 @@ class Orders:
         wish = connector.receive(call)  # type: ignore[misc] # the portal's takes calls
         if not isinstance(wish, Emit):
             raise RuntimeError("the desk's own order is refused")
+        record = Record(
+            connector.product, feed, wish.key.encode(), wish.value, wish.raw_id or "", moment, Origin("", 0, 0, 0)
+        )
+        for decision in process(record, connector, catalogue.schemas()).decisions:
+            if isinstance(decision, Quarantine):
+                at_fault = ", ".join(decision.fields)
+                raise Problem(422, "invalid", "Not well formed", f"{at_fault}: {decision.detail}")
         # Nobody outside answered with it.
         await self._publish(connector.product, replace(wish, answer=None))
         for _ in range(int(SHOWN_SECONDS / LOOK_SECONDS)):

@@ -100,11 +100,7 @@ def add_pages(
                 (told, datetime.fromtimestamp(told.at / 1000, CITY), [BLOCKS.get(name, name) for name in told.what])
                 for told in disclosures.of(citizen)
             ],
-            moves=[
-                datetime.fromtimestamp(one.at / 1000, CITY)
-                for one in households.history(citizen)
-                if one.kind in ("MoveRequested", "UndoRequested")
-            ],
+            moves=[datetime.fromtimestamp(one.at / 1000, CITY) for one in households.history(citizen) if one.clerk],
             roles=ROLES,
             blocks=BLOCKS,
             purposes=PURPOSES,

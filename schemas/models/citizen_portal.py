@@ -302,6 +302,8 @@ class LinkRequested:
     """What the link is limited to; empty: all."""
     until: date | None = None
     """Last day of the link."""
+    clerk: str = ""
+    """Who asks for it at a desk, as it calls itself; empty: the citizen did."""
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> LinkRequested:
@@ -312,6 +314,7 @@ class LinkRequested:
             role=Role(data["role"]),
             scope=tuple(data["scope"]),
             until=data["until"],
+            clerk=data["clerk"],
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -322,6 +325,7 @@ class LinkRequested:
             "role": self.role,
             "scope": self.scope,
             "until": self.until,
+            "clerk": self.clerk,
         }
 
 
@@ -460,6 +464,8 @@ class UnlinkRequested:
     """The account's uuid."""
     subject: str = ""
     """Whom or what the link is about, `<product>:<id>`."""
+    clerk: str = ""
+    """Who asks for it at a desk, as it calls itself; empty: the citizen did."""
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> UnlinkRequested:
@@ -467,6 +473,7 @@ class UnlinkRequested:
         return cls(
             citizen=data["citizen"],
             subject=data["subject"],
+            clerk=data["clerk"],
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -474,4 +481,5 @@ class UnlinkRequested:
         return {
             "citizen": self.citizen,
             "subject": self.subject,
+            "clerk": self.clerk,
         }

@@ -145,6 +145,57 @@ def test_a_household_change_is_undone_to_what_it_was(town: Town) -> None:
     assert town.store.links_of(ANNE, NOW.date()) == before
 
 
+def test_a_clerk_makes_a_link_changes_it_and_ends_it(town: Town) -> None:
+    """The page shows each at once, says which desk it was, and the last can be undone."""
+    clerk = clerk_of(town)
+
+    def order(**told: Any) -> None:
+        seal = seal_of(clerk.get("/foyers", params={"citizen": MARC}).text)
+        assert clerk.post("/foyers", data={"citizen": MARC, "seal": seal, **told}).status_code == 303
+        arrives(town)
+
+    def links() -> list[tuple[str, str, list[str], str | None]]:
+        found = town.store.links_of(MARC, NOW.date())
+        return [(link.subject, link.role, list(link.scope), link.until) for link in found]
+
+    order(link="ils_di:7", role="parent", until="2026-07-04")
+    assert links() == [("ils_di:7", "PARENT", [], "2026-07-04")]
+    assert "Document emprunté" in page_of(town, MARC)
+    order(link="ils_di:7", role="mandate", scope=["canteen", "bills"], until="")
+    assert links() == [("ils_di:7", "MANDATE", ["canteen", "bills"], None)]
+    assert "Document emprunté" not in page_of(town, MARC)
+    order(unlink="ils_di:7")
+    assert links() == []
+    history = Households(town.store).history(MARC)
+    (ended,) = (one for one in history if one.kind == "UnlinkRequested")
+    assert [one.clerk for one in history] == ["centre"] * 3
+    assert "au guichet (centre)" in clerk.get("/foyers", params={"citizen": MARC}).text
+    order(command=ended.id)
+    assert links() == [("ils_di:7", "MANDATE", ["canteen", "bills"], None)]
+
+
+@pytest.mark.parametrize(
+    ("told", "field"),
+    [
+        ({"link": "nobody:1"}, "link"),
+        ({"link": f"publik:{MARC}"}, "link.subject"),
+        ({"link": "chrono:é"}, "link.subject"),
+        ({"link": "chrono:E1", "scope": ["everything"]}, "scope"),
+        ({"link": "chrono:E1", "until": "2026-03-09"}, "until"),
+        ({"link": "chrono:E1", "role": "owner"}, "role"),
+        ({"unlink": "chrono:E9"}, "unlink"),
+    ],
+)
+def test_a_link_that_cannot_be_is_refused_before_it_is_written(town: Town, told: dict[str, Any], field: str) -> None:
+    """What would be set aside would make the citizen's next messages wait; the answer names the field."""
+    clerk = clerk_of(town)
+    seal = seal_of(clerk.get("/foyers", params={"citizen": ANNE}).text)
+    answer = clerk.post("/foyers", data={"citizen": ANNE, "seal": seal, **told})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert field in answer.json()["detail"]
+    assert town.written == []
+
+
 def test_an_order_that_says_too_much_or_too_little_is_none(town: Town) -> None:
     """And neither is one of another site, or of a clerk without the scope."""
     clerk = clerk_of(town)

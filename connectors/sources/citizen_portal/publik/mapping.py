@@ -69,20 +69,29 @@ def decision(told: Decision, _context: Context) -> Iterable[Fact]:
     )
     yield Fact(decided, subject, told.at, told.proposal, identity=(told.id,))
     if told.accepted:
-        requested = LinkRequested(**_linked(told.citizen, link))
+        requested = LinkRequested(**_linked(told.citizen, link), clerk=told.clerk)
         yield Fact(requested, subject, told.at, link.subject, identity=(told.id,))
 
 
 def household(told: Household, _context: Context) -> Iterable[Fact]:
-    """Say which links a clerk moves, or which command is undone."""
+    """Say which link a clerk makes, changes or ends, which ones move, or which command is undone."""
     payload: Payload
     if told.move is not None:
+        entity = told.move.to
         subjects = tuple(dict.fromkeys(_linkable(one, "move.subjects") for one in told.move.subjects or ()))
         payload = MoveRequested(citizen=told.citizen, to=told.move.to, subjects=subjects, clerk=told.clerk)
-        yield Fact(payload, f"publik:{told.citizen}", told.at, told.move.to, identity=(told.id,))
     elif told.undo is not None:
-        payload = UndoRequested(citizen=told.citizen, command=told.undo.command, clerk=told.clerk)
-        yield Fact(payload, f"publik:{told.citizen}", told.at, told.undo.command, identity=(told.id,))
+        entity = told.undo.command
+        payload = UndoRequested(citizen=told.citizen, command=entity, clerk=told.clerk)
+    elif told.link is not None:
+        entity = _linkable(told.link.subject, "link.subject")
+        payload = LinkRequested(**_linked(told.citizen, told.link), clerk=told.clerk)
+    elif told.unlink is not None:
+        entity = _linkable(told.unlink.subject, "unlink.subject")
+        payload = UnlinkRequested(citizen=told.citizen, subject=entity, clerk=told.clerk)
+    else:
+        return
+    yield Fact(payload, f"publik:{told.citizen}", told.at, entity, identity=(told.id,))
 
 
 def _linked(citizen: str, link: Link | Decided) -> dict[str, Any]:

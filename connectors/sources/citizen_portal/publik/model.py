@@ -133,7 +133,7 @@ class Message(_Strict):
 
 
 class Decided(_Strict):
-    """The link that was proposed, in full."""
+    """A link that a clerk decided about, in full."""
 
     subject: Subject
     role: Literal["self", "parent", "mandate"]
@@ -176,19 +176,22 @@ class Undo(_Strict):
 
 
 class Household(_Strict):
-    """What a clerk changes between accounts: its type, and the one part that goes with the type."""
+    """What a clerk changes of links: its type, and the one part that goes with the type."""
 
     id: Uuid
-    type: Literal["move", "undo"]
+    type: Literal["move", "undo", "link", "unlink"]
     at: Instant
     clerk: Clerk
     citizen: Uuid
     move: Move | None = None
     undo: Undo | None = None
+    link: Decided | None = None
+    """As it shall be, whatever it was."""
+    unlink: Unlink | None = None
 
     @model_validator(mode="after")
     def _one_part(self) -> Self:
-        for part in ("move", "undo"):
+        for part in ("move", "undo", "link", "unlink"):
             if (getattr(self, part) is not None) != (part == self.type):
                 raise Invalid("missing" if part == self.type else "does not go with the type", fields=(part,))
         if self.move is not None and self.move.to == self.citizen:
