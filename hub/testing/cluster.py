@@ -144,10 +144,7 @@ class Kafka:
             self._child.send_signal(signal.SIGCONT)
 
     def _java(self) -> list[str]:
-        command = ["java", f"-Xmx{self._heap}", "-Xms64m", "-XX:+UseSerialGC"]
-        if len(self.peers) == 1:
-            # It starts soonest so; several are loaded for so long that compiling in full saves a quarter of their time.
-            command.append("-XX:TieredStopAtLevel=1")
+        command = ["java", f"-Xmx{self._heap}", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         archive = LIBS / "kafka.jsa"
         if archive.exists():
             command += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
