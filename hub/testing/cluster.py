@@ -230,6 +230,9 @@ class Kafka:
             "log.cleaner.dedupe.buffer.size": "16777216",
             "message.max.bytes": "4194304",
             "replica.fetch.max.bytes": "4194304",
+            # A follower's fetch looks at each of hundreds of partitions: not once for every record.
+            "replica.fetch.min.bytes": "65536",
+            "replica.fetch.wait.max.ms": "20",
         }
         listeners = f"127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}"
         if not self.secure:
