@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -38,9 +39,12 @@ def serve(telemetry: Telemetry, host: str, port: int, health: Probe, ready: Prob
 
         def do_GET(self) -> None:
             """Answer."""
-            path = self.path.partition("?")[0]
+            path, _, query = self.path.partition("?")
             if path == "/metrics":
-                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(telemetry.registry))
+                # As prometheus_client's own server takes it: all there is takes 30 ms to write.
+                names = parse_qs(query).get("name[]")
+                registry = telemetry.registry.restricted_registry(names) if names else telemetry.registry
+                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
             elif path in ("/healthz", "/readyz"):
                 good, word = (health if path == "/healthz" else ready)()
                 self._answer(200 if good else 503, "text/plain; charset=utf-8", f"{word}\n".encode())

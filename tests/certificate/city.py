@@ -90,12 +90,11 @@ class Role:
 
     def metric(self, name: str) -> dict[tuple[str, ...], float]:
         """Ask for a metric, by values of the labels in their names' order; empty while nobody answers."""
-        answer = self._ask("/metrics")
-        # All there is takes 30 ms to read, twenty times a second, of a machine on which a role is to come up.
-        lines = [line for line in answer.iter_lines() if line.startswith((f"{name}{{", f"{name} "))] if answer else []
+        # All there is takes 30 ms to write, twenty times a second, of a machine on which a role is to come up.
+        answer = self._ask(f"/metrics?name[]={name}")
         return {
             tuple(value for _, value in sorted(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families("\n".join([*lines, ""]))
+            for family in text_string_to_metric_families(answer.text if answer else "")
             for sample in family.samples
         }
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import httpx
 import pytest
 from databases import store_in
 from faust.types import TP
+from prometheus_client.parser import text_string_to_metric_families
 
 from hub import catalogue
 from hub.config import Settings
@@ -23,6 +25,7 @@ from hub.roles.deliver import _Sinks
 from hub.roles.worker import Watching
 from hub.telemetry import Telemetry
 from hub.telemetry.events import ParkedChanged, ProductSwitched, SourceAway, SourceGivenBack, SourcePolled, SourceTaken
+from hub.telemetry.server import serve
 
 RAW = TP("raw.chrono", 3)
 PUBLISHED = "hub_dataset_published_timestamp_seconds"
@@ -112,6 +115,23 @@ def test_a_source_that_is_never_read_well_is_silent_since_it_was_taken(telemetry
     SourceGivenBack("chrono").emit(telemetry)
     assert value(telemetry, name, product="chrono") is None
     assert value(telemetry, "hub_waiting_seconds", what="chrono") is None
+
+
+def test_a_scrape_may_ask_for_some_metrics_only(telemetry: Telemetry) -> None:
+    """By the parameter that Prometheus clients have for it; what does not exist is not there."""
+    SourceTaken("chrono", 1_000_000).emit(telemetry)
+    served = serve(telemetry, "127.0.0.1", 0, lambda: (True, ""), lambda: (True, ""))
+    try:
+
+        def names(query: str) -> set[str]:
+            text = httpx.get(f"http://127.0.0.1:{served.port}/metrics{query}").text
+            return {family.name for family in text_string_to_metric_families(text)}
+
+        gauge = "hub_source_last_good_poll_timestamp_seconds"
+        assert names(f"?name[]={gauge}&name[]=hub_nothing") == {gauge}
+        assert names("") > {gauge, "hub_source_polls"}
+    finally:
+        served.close()
 
 
 def test_a_pause_says_who_and_why_for_as_long_as_it_lasts(telemetry: Telemetry) -> None:
