@@ -373,3 +373,24 @@ def test_a_snapshot_that_was_overtaken_is_not_told_again() -> None:
     decided = decide(log, partition, made, Plain())
     assert [s.how for s in decided.settled] == [How.SUPERSEDED]
     assert [d.reason for d in decided.decisions if isinstance(d, Skip)] == ["superseded"]
+
+
+def test_a_release_that_was_killed_before_it_was_written_down_says_nothing_new() -> None:
+    """Its states are there, its ends are not: what waited must not be told as changes from what came behind it."""
+    world = World(connector(memory=True))
+    for wanted in (GOOD % 1, BAD, GOOD % 1, GOOD % 2):
+        world.raw.append(record(len(world.raw), b"a", wanted))
+    for wanted in world.drain():
+        world.write(wanted)
+    world.raw.append(command(4, Kind.EDIT, b"a", target=1, value=GOOD % 1))
+    world.raw.append(command(5, Kind.RELEASE, b"a"))
+    world.assign()
+    for wanted in world.batch(2):
+        if wanted[0] in ("event", "state"):
+            world.write(wanted)
+    told = list(world.events)
+    assert len(told) == 2
+    for wanted in world.drain():
+        world.write(wanted)
+    assert world.events == told
+    assert world.shelf().waiting() == {}
