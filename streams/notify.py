@@ -240,8 +240,10 @@ def _notice(
     payload: dict[str, Any] = {"address": address, "template": rule.template, "values": facts[0][0]}
     if len(facts) > 1:
         payload["more"] = [values for values, _, _ in facts[1:]]
-    opens = _opens(rule, now, manners)
-    due, digest = _due(rule.urgency, recipient, told, until, now, manners, opens=opens)
+    due, digest = _due(rule.urgency, recipient, told, until, now, manners)
+    opens = _opens(rule, due or now, manners)
+    if opens is not None and opens < until:
+        due, digest = opens, False
     return Notice(
         # Of the channel that was first: a row is one fact and one person, whichever way it goes in the end.
         id=str(uuid5(NOTICE_IDS, f"{event.id}\x1f{recipient.citizen}\x1f{channel}")),
@@ -266,12 +268,10 @@ def _due(
     until: datetime,
     now: datetime,
     manners: Manners,
-    *,
-    opens: datetime | None = None,
 ) -> tuple[datetime | None, bool]:
     """Return when a notice is decided again, None for at once, and whether it belongs to the digest then.
 
-    `told` counts what goes out to the person today; before `opens` it need not be told.
+    `told` counts what goes out to the person today.
     """
     if urgency is Urgency.URGENT:
         return None, False
@@ -279,8 +279,6 @@ def _due(
     # Told in the digest it could come too late to be of use.
     if recipient.digest and digest < until:
         return digest, True
-    if opens is not None and opens < until:
-        return opens, False
     quiet = _quiet_until(now, manners)
     # In the morning it is another day, or the cap is looked at then.
     if quiet is None and manners.cap and told >= manners.cap and digest < until:
@@ -288,9 +286,9 @@ def _due(
     return quiet, False
 
 
-def _opens(rule: Rule, now: datetime, manners: Manners) -> datetime | None:
-    """Return when the next working day begins, if the notice can wait for one and this is none."""
-    day = now.astimezone(CITY).date()
+def _opens(rule: Rule, goes: datetime, manners: Manners) -> datetime | None:
+    """Return when the next working day begins, if the notice can wait for one and would go out on another day."""
+    day = goes.astimezone(CITY).date()
     if not (rule.working_days and manners.working_days) or is_working_day(day):
         return None
     while not is_working_day(day):

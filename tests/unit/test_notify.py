@@ -178,6 +178,18 @@ def test_a_reminder_waits_for_a_working_day() -> None:
 
 
 @pytest.mark.parametrize(
+    ("hour", "recipient"), [(22, ANNE), (19, ANNE._replace(digest=True)), (19, ANNE._replace(told=10))]
+)
+def test_a_reminder_that_would_go_out_on_saturday_waits_too(hour: int, recipient: Recipient) -> None:
+    """Known on Friday night, or too late for Friday's digest; on Monday it is decided as anything else."""
+    (notice,) = tell(LoanOverdue(), at(hour, day=date(2026, 3, 13)), recipient)
+    monday = datetime(2026, 3, 16, 7, 0, tzinfo=PARIS)
+    assert due(notice) == monday
+    (then,) = again([waiting(notice)], {"a": recipient._replace(told=0)}, monday.astimezone(UTC), CITY)
+    assert then.due_at == (milliseconds(monday.replace(hour=18)) if recipient.digest else None)
+
+
+@pytest.mark.parametrize(
     ("recipient", "channel", "address"),
     [
         (ANNE._replace(channel="sms", phone="+33639980001"), "sms", "+33639980001"),
