@@ -18,6 +18,7 @@ had been reached.  A process can be killed at every `yield`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -149,6 +150,8 @@ class Unsure:
     code: str
 
 
+STOP_WORDS = frozenset({"STOP", "ARRET", "ARRÊT"})
+_NUMBER = re.compile(r"\+?[1-9][0-9]{6,14}")
 Wish = Request | Begin | Sign | Mail
 Outcome = Sent | Refused | Later | Unsure
 Delivery = Generator[Wish, Any, Outcome]
@@ -164,6 +167,21 @@ class Receipt(NamedTuple):
     bounced: bool = False
 
 
+class OptOut(NamedTuple):
+    """Somebody answered a short message: no more of them."""
+
+    number: str
+    """As it is written to, `+33…`."""
+
+
+def opt_out(number: str, text: str) -> OptOut | None:
+    """Read what somebody answered; anything but the word that every operator teaches says nothing."""
+    word = re.match(r"\W*(\w*)", text.upper())
+    if not word or word[1] not in STOP_WORDS or not _NUMBER.fullmatch(number):
+        return None
+    return OptOut(f"+{number.removeprefix('+')}")
+
+
 @dataclass(frozen=True)
 class Sink:
     """One product that takes what the hub has to say."""
@@ -171,8 +189,8 @@ class Sink:
     product: str
     manifest: SinkManifest
     deliver: Callable[[Message, Mapping[str, str]], Delivery]
-    receive: Callable[[bytes], Receipt | None] | None = None
-    """`(body of a call) -> receipt`; None: it says nothing that has an end."""
+    receive: Callable[[bytes], Receipt | OptOut | None] | None = None
+    """`(body of a call) -> what it says`; None: it says nothing that has an end."""
 
 
 def retry_after(answer: Answer) -> float | None:

@@ -16,7 +16,7 @@ import httpx
 
 from hub.delivery.mail import Server
 from hub.model.errors import Transient
-from hub.model.sink import Message, Receipt, Reply
+from hub.model.sink import Message, OptOut, Receipt, Reply
 
 WELL = "well"
 """Stands for a message at which nothing fails."""
@@ -67,6 +67,6 @@ class Simulator:
         """Answer that this will never be done."""
         return httpx.Response(400, json={"error": "BadRequest"})
 
-    def receipts(self, reference: str) -> Iterator[tuple[bytes, Receipt | None]]:
-        """Yield calls that come later about a message, each with what it says."""
+    def receipts(self, reference: str) -> Iterator[tuple[bytes, Receipt | OptOut | None]]:
+        """Yield calls that come later about a message, and answers to it, each with what it says."""
         yield from ()

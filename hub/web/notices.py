@@ -19,14 +19,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from hub.config import Settings
 from hub.delivery import seals
-from hub.model.sink import Sink
+from hub.model.sink import OptOut, Sink
 from hub.store import Store
 from hub.web.problems import Problem, documented
 
 BEARER = HTTPBearer(
     scheme_name="Receipts",
     auto_error=False,
-    description="The token of `sinks.<product>.receipts_secret_file`.",
+    description="The token of `sinks.<product>.receipts_secret_file`; for `mail` that of `mail.receipts_secret_file`.",
 )
 RECEIPT = {
     "required": True,
@@ -81,7 +81,7 @@ def add_notices(
         request: Request,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
     ) -> Response:
-        """Take a provider's word about a message that it took: 204 once it is noted."""
+        """Take a provider's word about a message that it took, or about an answer to one: 204 once it is noted."""
         receive = sinks[product].receive if product in sinks else None
         section = "mail" if product == "mail" else f"sinks.{product}"
         chosen = settings.mail if product == "mail" else settings.sinks.get(product)
@@ -95,6 +95,9 @@ def add_notices(
             told = receive(await request.body())
         except (ValueError, KeyError, TypeError, RecursionError):
             raise Problem(400, "no_receipt", "This is no receipt", "See docs/reference/connectors.md.") from None
+        if isinstance(told, OptOut):
+            await asyncio.to_thread(store.opt_out, told.number, now())
+            return Response(status_code=204)
         # Rows are named by UUIDs; any other text is not ours, and no database takes all that JSON can say.
         if told is not None and _is_uuid(told.reference):
             row = await asyncio.to_thread(store.receipt, told.reference, now(), told.arrived, told.code)

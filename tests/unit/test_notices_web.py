@@ -8,18 +8,25 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from connectors.sinks.mail.simulator import Simulator
 from hub import catalogue
 from hub.config import Settings, Sink
 from hub.delivery import seals
+from hub.kafka.project import as_json
+from hub.model.event import StoredEvent
+from hub.model.record import Seq
+from hub.roles.policy import CityPolicy
 from hub.store import Store
 from hub.store import tables as t
 from hub.web.app import create_app
+from schemas.models.citizen_portal import Channel, PreferencesChanged
 
 NOW = datetime(2026, 3, 10, 7, 40, tzinfo=UTC)
 ANNE = "5b0c2f1e-8d57-4a39-9c7e-1f6a2d4b8e03"
+MARC = "9c2a6d10-7b1e-4f6c-8a0e-2d5b7c9e1f22"
+PAUL = "0d9a7c34-2b61-4c58-8f1d-6e3b5a7c9d10"
 ROW = "0b1d5b52-52f0-5b7e-8a51-6a1f0e6a9d10"
 
 
@@ -120,6 +127,30 @@ def test_what_a_mail_server_sends_back_is_a_receipt(hub: Hub) -> None:
     assert (hub.store.outbox_rows("sms"), hub.store.stops()) == ([(ROW, "sent")], {})
     assert hub.client.post("/receipts/mail", content=dead, headers=headers).status_code == 204
     assert (hub.store.outbox_rows("sms"), hub.store.stops()) == ([(ROW, "refused")], {"bounced": 1})
+
+
+def test_stop_by_short_message_ends_them_on_that_number(hub: Hub) -> None:
+    """For whoever it is of; other answers say nothing, and mail goes on."""
+    for citizen, phone in ((ANNE, "+33639980001"), (MARC, "+33639980001"), (PAUL, "+33639980002")):
+        wish = PreferencesChanged(
+            citizen=citizen, email="a@example.invalid", topics=("canteen",), phone=phone, channel=Channel.SMS
+        )
+        event = StoredEvent(
+            citizen, wish.TYPE, f"publik:{citizen}", "publik", wish.AUDIENCE, 0, 0, Seq(1, 0, 0), 1, wish, as_json(wish)
+        )
+        hub.store.project([event], CityPolicy(Settings()), NOW)
+    headers = {"Authorization": "Bearer a secret"}
+
+    def answers(text: str, number: str = "+33639980001") -> int:
+        return hub.client.post("/receipts/sms", json={"from": number, "text": text}, headers=headers).status_code
+
+    assert [answers("Merci !"), answers("STOP", "\0"), answers("STOP", "+33639980009")] == [204] * 3
+    assert hub.store.stops() == {}
+    assert answers("Stop svp") == 204
+    assert hub.store.stops() == {"unsubscribed": 2}
+    with hub.store._read() as connection:
+        stopped = connection.execute(select(t.stopped.c.citizen, t.stopped.c.channel, t.stopped.c.topic)).all()
+    assert sorted(map(tuple, stopped)) == sorted([(ANNE, "sms", "*"), (MARC, "sms", "*")])
 
 
 def test_a_message_that_did_not_arrive_stops_nothing(hub: Hub) -> None:

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import httpx
 
-from hub.model.sink import Receipt
+from hub.model.sink import OptOut, Receipt
 from hub.testing import sink
 
 TEMPLATE = "7e3f0c8a-52f0-4b7e-8a51-6a1f0e6a9d10"
@@ -44,7 +44,7 @@ class Simulator(sink.Simulator):
     def refuse(self, request: httpx.Request) -> httpx.Response:
         return _error(400, "ValidationError")
 
-    def receipts(self, reference: str) -> Iterator[tuple[bytes, Receipt | None]]:
+    def receipts(self, reference: str) -> Iterator[tuple[bytes, Receipt | OptOut | None]]:
         for status, said in (
             ("delivered", Receipt(reference, arrived=True, code="delivered")),
             ("permanent-failure", Receipt(reference, arrived=False, code="permanent_failure", bounced=True)),
@@ -53,6 +53,9 @@ class Simulator(sink.Simulator):
         ):
             call = {"id": reference, "reference": reference, "to": "+33639980001", "status": status}
             yield json.dumps(call).encode(), said
+        for text, answered in (("STOP", OptOut("+33639980001")), ("non stop", None)):
+            call = {"id": reference, "source_number": "33639980001", "destination_number": "33639980000", "message": text}
+            yield json.dumps(call).encode(), answered
 
 
 def _error(status: int, kind: str) -> httpx.Response:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hub.model.errors import Transient
 from hub.model.intake import Answer, Get, Post
-from hub.model.sink import Begin, Delivery, Later, Message, Outcome, Receipt, Refused, Sent, retry_after
+from hub.model.sink import Begin, Delivery, Later, Message, OptOut, Outcome, Receipt, Refused, Sent, opt_out, retry_after
 
 PATHS = {"mail": "/v2/notifications/email", "sms": "/v2/notifications/sms"}
 UNDER_WAY = frozenset({"created", "sending", "pending", "sent", "accepted", "received", "pending-virus-check"})
@@ -34,9 +34,11 @@ def deliver(message: Message, settings: Mapping[str, str]) -> Delivery:
     return Refused(f"status_{answer.status}")
 
 
-def receive(body: bytes) -> Receipt | None:
-    """Read a call about a message's end."""
+def receive(body: bytes) -> Receipt | OptOut | None:
+    """Read a call about a message's end, or about a short message that came in."""
     document = json.loads(body)
+    if "source_number" in document:
+        return opt_out(str(document["source_number"]), str(document["message"]))
     reference, status = document["reference"], document["status"]
     if not isinstance(reference, str) or not isinstance(status, str) or status in UNDER_WAY:
         return None

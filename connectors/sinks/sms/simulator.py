@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import httpx
 
-from hub.model.sink import Receipt
+from hub.model.sink import OptOut, Receipt
 from hub.testing import sink
 
 
@@ -26,7 +26,7 @@ class Simulator(sink.Simulator):
         self.taken.append(said["reference"])
         return httpx.Response(202, json={"status": "accepted"})
 
-    def receipts(self, reference: str) -> Iterator[tuple[bytes, Receipt | None]]:
+    def receipts(self, reference: str) -> Iterator[tuple[bytes, Receipt | OptOut | None]]:
         for status, said in (
             ("delivered", Receipt(reference, arrived=True, code="delivered")),
             ("undelivered", Receipt(reference, arrived=False, code="undelivered")),
@@ -34,3 +34,5 @@ class Simulator(sink.Simulator):
             ("buffered", None),
         ):
             yield json.dumps({"reference": reference, "status": status}).encode(), said
+        for text, answered in (("Stop.", OptOut("+33639980001")), ("arrêt SVP", OptOut("+33639980001")), ("Merci", None)):
+            yield json.dumps({"from": "+33639980001", "text": text}).encode(), answered

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hub.model.errors import Transient
 from hub.model.intake import Answer, Post
-from hub.model.sink import Begin, Delivery, Later, Lost, Message, Receipt, Refused, Sent, Unsure, retry_after
+from hub.model.sink import Begin, Delivery, Later, Lost, Message, OptOut, Receipt, Refused, Sent, Unsure, opt_out, retry_after
 
 NOT_TAKEN = frozenset({429, 503})
 """Statuses that say that nothing was done; any other 5xx may come from something behind which it was."""
@@ -36,9 +36,11 @@ def deliver(message: Message, settings: Mapping[str, str]) -> Delivery:
     return Refused(f"status_{answer.status}")
 
 
-def receive(body: bytes) -> Receipt | None:
-    """Read a call about a message's end."""
+def receive(body: bytes) -> Receipt | OptOut | None:
+    """Read a call about a message's end, or about an answer."""
     document = json.loads(body)
+    if "text" in document:
+        return opt_out(str(document["from"]), str(document["text"]))
     reference, status = document["reference"], document["status"]
     if not isinstance(reference, str):
         return None
