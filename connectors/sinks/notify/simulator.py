@@ -54,7 +54,7 @@ class Simulator(sink.Simulator):
             call = {"id": reference, "reference": reference, "to": "+33639980001", "status": status}
             yield json.dumps(call).encode(), said
         for text, answered in (("STOP", OptOut("+33639980001")), ("non stop", None)):
-            call = {"id": reference, "source_number": "33639980001", "destination_number": "33639980000", "message": text}
+            call = {"id": reference, "source_number": "33639980001", "message": text}
             yield json.dumps(call).encode(), answered
 
 

@@ -8,7 +8,19 @@ from typing import Any
 
 from hub.model.errors import Transient
 from hub.model.intake import Answer, Get, Post
-from hub.model.sink import Begin, Delivery, Later, Message, OptOut, Outcome, Receipt, Refused, Sent, opt_out, retry_after
+from hub.model.sink import (
+    Begin,
+    Delivery,
+    Later,
+    Message,
+    OptOut,
+    Outcome,
+    Receipt,
+    Refused,
+    Sent,
+    opt_out,
+    retry_after,
+)
 
 PATHS = {"mail": "/v2/notifications/email", "sms": "/v2/notifications/sms"}
 UNDER_WAY = frozenset({"created", "sending", "pending", "sent", "accepted", "received", "pending-virus-check"})

@@ -34,5 +34,6 @@ class Simulator(sink.Simulator):
             ("buffered", None),
         ):
             yield json.dumps({"reference": reference, "status": status}).encode(), said
-        for text, answered in (("Stop.", OptOut("+33639980001")), ("arrêt SVP", OptOut("+33639980001")), ("Merci", None)):
+        stop = OptOut("+33639980001")
+        for text, answered in (("Stop.", stop), ("arrêt SVP", stop), ("Merci", None)):
             yield json.dumps({"from": "+33639980001", "text": text}).encode(), answered

@@ -7,7 +7,20 @@ from collections.abc import Mapping
 
 from hub.model.errors import Transient
 from hub.model.intake import Answer, Post
-from hub.model.sink import Begin, Delivery, Later, Lost, Message, OptOut, Receipt, Refused, Sent, Unsure, opt_out, retry_after
+from hub.model.sink import (
+    Begin,
+    Delivery,
+    Later,
+    Lost,
+    Message,
+    OptOut,
+    Receipt,
+    Refused,
+    Sent,
+    Unsure,
+    opt_out,
+    retry_after,
+)
 
 NOT_TAKEN = frozenset({429, 503})
 """Statuses that say that nothing was done; any other 5xx may come from something behind which it was."""
