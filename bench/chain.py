@@ -32,6 +32,7 @@ import httpx
 import psycopg
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from hub.calendar import CITY
 from hub.catalogue import ROOT
 from hub.kafka.wire import CITIZEN_TOPIC, event_topic, raw_topic
 from hub.model.record import Header
@@ -39,7 +40,8 @@ from hub.process import end, free_port, spawn
 from hub.testing.cluster import Kafka
 from hub.testing.postgres import USER, Postgres
 
-CHILDREN, BOOKINGS = 2_000, 10
+CHILDREN, BOOKINGS = 2_000, 7
+"""Children, and days of this week on which each has a booking: what the account shows on any day."""
 PRODUCT, DOMAIN = "chrono", "school_catering"
 TICKS = os.sysconf("SC_CLK_TCK")
 SHARES = (0.5, 0.99, 0.999)
@@ -226,7 +228,8 @@ class Hub:
         number, self._told = self._told, self._told + 1
         child, booking = number % CHILDREN, number // CHILDREN % BOOKINGS
         there = number // CHILDREN // BOOKINGS % 2 == 0
-        day = (datetime.now(UTC) + timedelta(days=booking)).date().isoformat()
+        today = datetime.now(CITY).date()
+        day = (today + timedelta(days=booking - today.weekday())).isoformat()
         body = {
             "id": str(UUID(int=number)),
             "event": "presence" if there else "absence",
