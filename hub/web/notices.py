@@ -33,7 +33,10 @@ RECEIPT = {
     "description": "What the provider says, by docs/reference/connectors.md; the example is the message gateway's.",
     "content": {
         "application/json": {
-            "schema": {"type": "object", "required": ["reference", "status"]},
+            "schema": {
+                "type": "object",
+                "anyOf": [{"required": ["reference", "status"]}, {"required": ["from", "text"]}],
+            },
             "example": {"reference": "0b7f3a0e-5f0e-5f57-9a6a-6a6f2d0b1c11", "status": "delivered"},
         }
     },

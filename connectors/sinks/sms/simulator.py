@@ -33,7 +33,7 @@ class Simulator(sink.Simulator):
             ("unknown_number", Receipt(reference, arrived=False, code="unknown_number", bounced=True)),
             ("buffered", None),
         ):
-            yield json.dumps({"reference": reference, "status": status}).encode(), said
+            yield json.dumps({"reference": reference, "status": status, "text": "STOP"}).encode(), said
         stop = OptOut("+33639980001")
         for text, answered in (("Stop.", stop), ("arrêt SVP", stop), ("Merci", None)):
             yield json.dumps({"from": "+33639980001", "text": text}).encode(), answered

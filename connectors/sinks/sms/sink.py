@@ -52,7 +52,7 @@ def deliver(message: Message, settings: Mapping[str, str]) -> Delivery:
 def receive(body: bytes) -> Receipt | OptOut | None:
     """Read a call about a message's end, or about an answer."""
     document = json.loads(body)
-    if "text" in document:
+    if "status" not in document:
         return opt_out(str(document["from"]), str(document["text"]))
     reference, status = document["reference"], document["status"]
     if not isinstance(reference, str):
