@@ -150,8 +150,6 @@ class Unsure:
     code: str
 
 
-STOP_WORDS = frozenset({"STOP", "ARRET", "ARRÊT"})
-_NUMBER = re.compile(r"\+?[1-9][0-9]{6,14}")
 Wish = Request | Begin | Sign | Mail
 Outcome = Sent | Refused | Later | Unsure
 Delivery = Generator[Wish, Any, Outcome]
@@ -172,6 +170,10 @@ class OptOut(NamedTuple):
 
     number: str
     """As it is written to, `+33…`."""
+
+
+STOP_WORDS = frozenset({"STOP", "ARRET", "ARRÊT"})
+_NUMBER = re.compile(r"\+?[1-9][0-9]{6,14}")
 
 
 def opt_out(number: str, text: str) -> OptOut | None:

@@ -349,14 +349,12 @@ class Notices:
             self.stop(citizen, "unsubscribed", now, topic=topic)
         return bool(wanted)
 
-    def opt_out(self, number: str, now: int) -> int:
-        """Send no more short messages to a number, whatever they are about; return whose it was, in citizens."""
+    def opt_out(self, number: str, now: int) -> None:
+        """Send no more short messages to a number, whatever they are about and whoever has it."""
         p = t.preferences.c
         with self._write() as connection:
-            citizens = connection.execute(select(p.citizen).where(p.phone == number)).scalars().all()
-            for citizen in citizens:
+            for citizen in connection.execute(select(p.citizen).where(p.phone == number)).scalars().all():
                 self.stop(citizen, "unsubscribed", now, channel="sms", within=connection)
-        return len(citizens)
 
     def _lift(self, connection: Connection, citizen: str, at: int, addresses: Sequence[str | None]) -> None:
         """Forget stops that a citizen's own later word ends: they asked again, or named another address."""

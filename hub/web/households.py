@@ -97,11 +97,14 @@ def add_households(
         check_seal(secret, f"household:{citizen}", seal)
         told: dict[str, Any] = {"clerk": clerk.name, "citizen": str(citizen)}
         today = clock().astimezone(CITY).date()
-        known = {one.subject for one in await asyncio.to_thread(store.links_of, str(citizen), today)}
+
+        async def linked() -> set[str]:
+            return {one.subject for one in await asyncio.to_thread(store.links_of, str(citizen), today)}
+
         if command is not None:
             told |= {"type": "undo", "undo": {"command": str(command)}}
         elif unlink:
-            if unlink not in known:
+            if unlink not in await linked():
                 raise Problem(422, "invalid", "Not well formed", "unlink: a subject that the account is linked to.")
             told |= {"type": "unlink", "unlink": {"subject": unlink}}
         elif link:
@@ -111,7 +114,7 @@ def add_households(
             last = until.isoformat() if until is not None else None
             told |= {"type": "link", "link": {"subject": link, "role": role, "scope": scope, "until": last}}
         else:
-            if to is None or to == citizen or everything == bool(subject) or not known.issuperset(subject):
+            if to is None or to == citizen or everything == bool(subject) or not set(subject) <= await linked():
                 # All of it, or what is ticked, and to another account: neither more nor less is an order.
                 raise Problem(422, "invalid", "Not well formed", "to: another account; subject: some, or everything.")
             told |= {"type": "move", "move": {"to": str(to), "subjects": None if everything else subject}}
