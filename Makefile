@@ -106,7 +106,7 @@ pictures: venv ## Write docs/pictures anew, as a browser shows the pages
 lock: venv ## Resolve requirements/*.in anew
 	@$(BIN)/python -m pip install --quiet uv
 	@for name in run dev bench; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --no-header --no-annotate \
 	  requirements/$$name.in -o requirements/$$name.txt; done
 
 clean: ## Forget everything that was made, .venv apart
