@@ -7,10 +7,11 @@ as all the rest.  So PostgreSQL gets an array, and SQLite, where each statement 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, Text, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Table, Text, bindparam, func, literal_column, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -23,16 +24,58 @@ def among(connection: Connection, column: ColumnElement[Any], values: Sequence[s
     return column.in_(select(listed.c.value))
 
 
+def look_up(
+    connection: Connection, column: ColumnElement[str], values: Collection[str], *columns: Any, where: Any = None
+) -> Iterator[tuple[Any, ...]]:
+    """Yield some columns of the rows of which one column of text is one of some values."""
+    if not values:
+        return
+    query = select(*columns) if where is None else select(*columns).where(where)
+    if connection.dialect.name == "postgresql":
+        # A row of the array after the other, by the column's index; OFFSET is what holds PostgreSQL to it.  Of a table
+        # that is new it believes that next to nothing passes `where`, and would read all of it for each of them.
+        one = func.unnest(_array(column, sorted(set(values)))).table_valued("value").render_derived()
+        found = query.where(column == one.c.value).offset(literal_column("0")).lateral()
+        query = select(found).select_from(one.join(found, true()))
+    else:
+        query = query.where(among(connection, column, list(values)))
+    for row in connection.execute(query):
+        yield tuple(row)
+
+
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Write those rows whose key, one column, is not there yet, in the order given; return their keys."""
     (key,) = table.primary_key.columns
-    if connection.dialect.name == "postgresql":
-        names = list(rows[0])
-        arrays = [func.unnest(_array(table.c[name], [row[name] for row in rows])) for name in names]
-        many = postgresql.insert(table).from_select(names, select(*arrays), include_defaults=False)
-        return set(connection.execute(many.on_conflict_do_nothing().returning(key)).scalars())
-    each = sqlite.insert(table).on_conflict_do_nothing().returning(key)
-    return set(connection.execute(each, rows).scalars())
+    statement, values = _insert(connection, table, rows)
+    return set(connection.execute(statement.on_conflict_do_nothing().returning(key), values).scalars())
+
+
+def insert_newer(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], told: Collection[str]
+) -> None:
+    """Write rows in the order given; of one that is there already, not of a newer `rev`, change what is `told`."""
+    statement, values = _insert(connection, table, rows)
+    newer = statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={name: statement.excluded[name] for name in (*told, "rev")},
+        where=statement.excluded.rev >= table.c.rev,
+    )
+    connection.execute(newer, values)
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> tuple[Any, Any]:
+    """Return the statement that writes rows, and what it is executed with."""
+    if connection.dialect.name != "postgresql":
+        return sqlite.insert(table), rows
+    names = tuple(rows[0])
+    return _insert_arrays(table, names), {f"all_{name}": [row[name] for row in rows] for name in names}
+
+
+@cache
+def _insert_arrays(table: Table, names: tuple[str, ...]) -> postgresql.Insert:
+    # Made once: to make it costs more than to write a few rows.
+    arrays = [func.unnest(bindparam(f"all_{name}", type_=postgresql.ARRAY(table.c[name].type))) for name in names]
+    return postgresql.insert(table).from_select(names, select(*arrays), include_defaults=False)
 
 
 def _array(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, time
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from hub.model.disclosure import Disclosure
 from hub.model.notice import EVERYTHING, Again, Notice, Recipient, Urgency, Waiting
 from hub.store import tables as t
 from hub.store.links import holds_on
-from hub.store.many import among
+from hub.store.many import among, look_up
 
 CITY = ZoneInfo("Europe/Paris")
 CHANNELS = {"MAIL": "mail", "SMS": "sms", "APP": "app"}
@@ -49,7 +50,6 @@ class Notices:
     _read: Callable[[], AbstractContextManager[Connection]]
     _write: Callable[[], AbstractContextManager[Connection]]
     _upsert: Callable[[Table], Any]
-    _in: Callable[..., Iterator[tuple[Any, ...]]]
     _set: Callable[..., None]
     _mark: Callable[..., None]
 
@@ -58,18 +58,17 @@ class Notices:
     def _recipients(self, connection: Connection, citizens: Sequence[str], now: datetime) -> dict[str, Recipient]:
         """Return those of the citizens who ever said what they wish to be told."""
         p, o = t.preferences.c, t.outbox.c
-        midnight = datetime.combine(now.astimezone(CITY).date(), time(), CITY)
+        columns = (p.email, p.topics, p.phone, p.channel, p.digest)
+        wishes = {row[0]: row[1:] for row in look_up(connection, p.citizen, citizens, p.citizen, *columns)}
         stopped: dict[str, set[tuple[str, str]]] = {}
-        for citizen, channel, topic in self._in(
-            connection, t.stopped.c.citizen, citizens, t.stopped.c.citizen, t.stopped.c.channel, t.stopped.c.topic
+        for citizen, channel, topic in look_up(
+            connection, t.stopped.c.citizen, wishes, t.stopped.c.citizen, t.stopped.c.channel, t.stopped.c.topic
         ):
             stopped.setdefault(citizen, set()).add((channel, topic))
-        told: dict[str, int] = {}
+        midnight = datetime.combine(now.astimezone(CITY).date(), time(), CITY)
         gone = and_(o.state.in_(("sent", "unsure")), o.done_at >= int(midnight.timestamp() * 1000))
         today = or_(o.state == "pending", gone)
-        for (citizen,) in self._in(connection, o.citizen, citizens, o.citizen, where=today):
-            told[citizen] = told.get(citizen, 0) + 1
-        columns = (p.citizen, p.email, p.topics, p.phone, p.channel, p.digest)
+        told = Counter(citizen for (citizen,) in look_up(connection, o.citizen, wishes, o.citizen, where=today))
         return {
             citizen: Recipient(
                 citizen,
@@ -79,9 +78,9 @@ class Notices:
                 channel,
                 bool(digest),
                 frozenset(stopped.get(citizen, ())),
-                told.get(citizen, 0),
+                told[citizen],
             )
-            for citizen, email, topics, phone, channel, digest in self._in(connection, p.citizen, citizens, *columns)
+            for citizen, (email, topics, phone, channel, digest) in wishes.items()
         }
 
     @staticmethod
@@ -122,7 +121,7 @@ class Notices:
             # By whom, not by how many rows: half a digest would make two messages.
             audience = select(t.entries.c.audience).where(t.entries.c.event_id == o.event_id).scalar_subquery()
             rows = list(
-                self._in(
+                look_up(
                     connection,
                     o.citizen,
                     citizens,
@@ -178,7 +177,7 @@ class Notices:
         links = t.links.c
         subjects = sorted({subject for _, subject, _ in wanted})
         columns = (links.citizen, links.subject, links.scope)
-        linked = self._in(connection, links.subject, subjects, *columns, where=holds_on(now.astimezone(CITY).date()))
+        linked = look_up(connection, links.subject, subjects, *columns, where=holds_on(now.astimezone(CITY).date()))
         scopes = {(citizen, subject): json.loads(scope) for citizen, subject, scope in linked}
         return {
             (citizen, subject, topic)

@@ -11,6 +11,7 @@ import json
 import secrets
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -52,7 +53,7 @@ from hub.model.record import Seq
 from hub.store import moves
 from hub.store import tables as t
 from hub.store.links import holds_on
-from hub.store.many import among, insert_new
+from hub.store.many import among, insert_new, insert_newer, look_up
 from hub.store.notices import CHANNELS, OPEN, Notices
 from hub.store.open_data import OpenDataTables
 from hub.store.requests import Requests
@@ -62,6 +63,8 @@ OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 DISCLOSED_DAYS = 365
 """How long it can be asked who received what, and who acted for whom."""
+_PATIENCE, _LOOK = 30, 0.002
+"""Seconds that a writer waits for another on SQLite, and between two looks whether it is done."""
 _COUNTED = {"preserve_rowcount": True}
 """Of an INSERT, SQLAlchemy tells the rows on PostgreSQL only when asked."""
 
@@ -200,7 +203,7 @@ class Store(Notices, Requests, OpenDataTables):
             path = url.partition("///")[2]
             if path and path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-            arguments["connect_args"] = {"timeout": 30, "check_same_thread": False}
+            arguments["connect_args"] = {"timeout": _PATIENCE, "check_same_thread": False}
         else:
             # A file does not go away between two statements.
             arguments["pool_pre_ping"] = True
@@ -387,7 +390,7 @@ class Store(Notices, Requests, OpenDataTables):
         columns = (t.entries.c.event_id, t.entries.c.rev, t.entries.c.payload)
         known = {
             event_id: (rev, payload)
-            for event_id, rev, payload in self._in(connection, columns[0], [e.id for e in batch], *columns)
+            for event_id, rev, payload in look_up(connection, columns[0], [e.id for e in batch], *columns)
         }
         fresh: set[str] = set()
         written: dict[str, StoredEvent] = {}
@@ -438,14 +441,7 @@ class Store(Notices, Requests, OpenDataTables):
             if len(made) < len(first):
                 applied.results.update(ignored=len(first) - len(made))
         if again := [row for row in rows if row["event_id"] not in made]:
-            statement = self._upsert(t.entries)
-            told = {name: statement.excluded[name] for name in ("subject", "type", "audience", "occurred_at")}
-            statement = statement.on_conflict_do_update(
-                index_elements=["event_id"],
-                set_={**told, "rev": statement.excluded.rev, "payload": statement.excluded.payload},
-                where=statement.excluded.rev >= t.entries.c.rev,
-            )
-            connection.execute(statement, again)
+            insert_newer(connection, t.entries, again, ("subject", "type", "audience", "occurred_at", "payload"))
         applied.inserted.extend(item for name, item in written.items() if name in made)
         return list(written.values())
 
@@ -463,13 +459,7 @@ class Store(Notices, Requests, OpenDataTables):
             elif item.id not in fresh:
                 gone.append(item.id)
         if rows:
-            statement = self._upsert(t.facts)
-            statement = statement.on_conflict_do_update(
-                index_elements=["event_id"],
-                set_={name: statement.excluded[name] for name in ("fact", "period", "place", "kind", "rev")},
-                where=statement.excluded.rev >= t.facts.c.rev,
-            )
-            connection.execute(statement, rows)
+            insert_newer(connection, t.facts, rows, ("fact", "period", "place", "kind"))
         # A corrected mapping may find that there was nothing to count.
         if gone:
             connection.execute(delete(t.facts).where(among(connection, t.facts.c.event_id, gone)))
@@ -702,7 +692,7 @@ class Store(Notices, Requests, OpenDataTables):
         if not events:
             return
         by_subject: dict[str, dict[str, frozenset[str]]] = {}
-        linked = self._in(
+        linked = look_up(
             connection,
             t.links.c.subject,
             sorted({e.subject for e in events if e.audience == "person"}),
@@ -715,7 +705,7 @@ class Store(Notices, Requests, OpenDataTables):
             by_subject.setdefault(subject, {})[citizen] = frozenset(json.loads(scope))
         lines = sorted({line for e in events if e.audience == "public" for line in getattr(e.payload, "lines", ())})
         by_line: dict[str, list[str]] = {}
-        for line, citizen in self._in(connection, t.interest.c.line, lines, t.interest.c.line, t.interest.c.citizen):
+        for line, citizen in look_up(connection, t.interest.c.line, lines, t.interest.c.line, t.interest.c.citizen):
             by_line.setdefault(line, []).append(citizen)
         citizens = sorted({c for found in (*by_subject.values(), *by_line.values()) for c in found})
         wishes = self._recipients(connection, citizens, now)
@@ -732,7 +722,7 @@ class Store(Notices, Requests, OpenDataTables):
     def reach(self, events: Sequence[StoredEvent], policy: Policy, now: datetime) -> Reach:
         """Tell whom events would concern if they were written now; nothing is."""
         with self._read() as connection:
-            known = {name for (name,) in self._in(connection, t.entries.c.event_id, [e.id for e in events],
+            known = {name for (name,) in look_up(connection, t.entries.c.event_id, [e.id for e in events],
                                                   t.entries.c.event_id)}  # fmt: skip
             residents: set[str] = set()
             unknown = []
@@ -777,15 +767,6 @@ class Store(Notices, Requests, OpenDataTables):
             execution_options=_COUNTED,
         )
         return int(written.rowcount)
-
-    @staticmethod
-    def _in(
-        connection: Connection, column: Any, values: Sequence[str], *columns: Any, where: Any = None
-    ) -> Iterator[tuple[Any, ...]]:
-        if values:
-            query = select(*columns).where(among(connection, column, values))
-            for row in connection.execute(query if where is None else query.where(where)):
-                yield tuple(row)
 
     # -- the outbox -----------------------------------------------------------------------------
 
@@ -1240,11 +1221,16 @@ def _refusal(error: OperationalError) -> str | None:
 
 def _trouble(error: OperationalError) -> str:
     """Name what waiting may end; never by the error's text, which may quote values."""
-    if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+    if _sqlite_code(error) == sqlite3.SQLITE_FULL:
         return "disk full"
     if getattr(error.orig, "sqlstate", None) == "53100":
         return "disk full"
     return type(error.orig).__name__
+
+
+def _sqlite_code(error: OperationalError) -> int:
+    """Return SQLite's code without what it says beyond that; 0 of another database's error."""
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
 
 
 def _hash(token: str) -> str:
@@ -1258,12 +1244,33 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     # FULL: a committed offset in Kafka must never be ahead of what a power cut leaves here.
     cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.execute(f"PRAGMA busy_timeout={_PATIENCE * 1000}")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
     # A reader that becomes a writer in the middle cannot wait for another writer: it fails at once.
     # So who will write says so at the start.
-    write = connection.get_execution_options().get("hub_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    if connection.get_execution_options().get("hub_write"):
+        _begin_to_write(connection)
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _begin_to_write(connection: Connection) -> None:
+    # SQLite looks the more seldom the longer it has waited, at last every 100 ms, and there is no queue: beside a
+    # worker that writes all the time a resident's page would come to its turn by luck.
+    limit = time.monotonic() + _PATIENCE
+    connection.exec_driver_sql("PRAGMA busy_timeout=0").close()
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except OperationalError as error:
+                if _sqlite_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > limit:
+                    raise
+                time.sleep(_LOOK)
+            else:
+                return
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={_PATIENCE * 1000}").close()

@@ -1,0 +1,39 @@
+"""What is looked up by many values is looked up by an index, whatever the database believes of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+from sqlalchemy import insert, text
+
+from hub.store import Store
+from hub.store import tables as t
+from hub.store.links import holds_on
+from hub.store.many import look_up
+
+LINKS, ASKED, TIMES = 2_000, 5, 12
+"""The server stops planning for the values themselves after some times."""
+READ = text("SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'links'")
+
+
+@pytest.mark.postgres
+def test_a_table_that_is_new_is_not_read_from_end_to_end(fresh_postgres: Callable[[], str]) -> None:
+    """Nobody has counted yet what the table holds: five rows are found by reading five."""
+    store = Store(fresh_postgres())
+    store.migrate()
+    links = [
+        {"subject": f"chrono:E{n}", "citizen": f"c{n}", "role": "PARENT", "scope": "[]", "since": 1, "opened_by": ""}
+        for n in range(LINKS)
+    ]
+    with store.transaction(write=True) as connection:
+        connection.execute(insert(t.links), links)
+    with store.transaction(write=False) as connection:
+        for time in range(TIMES):
+            asked = [f"chrono:E{n}" for n in range(time, time + ASKED)]
+            open_today = holds_on(date(2026, 3, 10))
+            found = look_up(connection, t.links.c.subject, asked * 2, t.links.c.citizen, where=open_today)
+            assert sorted(found) == sorted((f"c{n}",) for n in range(time, time + ASKED))
+        assert connection.execute(READ).scalar_one() <= 2 * TIMES * ASKED
+    store.close()
