@@ -421,8 +421,10 @@ class Worker:
     ) -> None:
         try:
             every, last = await committed, await ends
-            await begun
             await self._fold(lane, every, last)
+            await begun
+            # Faust resumes all partitions at the end of a rebalance.
+            self._regulate(lane)
             while not lane.closing:
                 await lane.arrived.wait()
                 if lane.queued < SMALL and not lane.closing:
@@ -508,7 +510,8 @@ class Worker:
         lane.leaders = {tp: ends[tp] for tp in lane.tps if tp in ends and ends[tp] > committed.get(tp, 0)}
         await self.work.fold(lane.name, committed)
         lane.ready = True
-        self._regulate(lane)
+        for tp in lane.tps:
+            self._tell(tp, committed.get(tp, 0))
 
     async def _begin_again(
         self, lanes: Mapping[Hashable, _Lane], tps: Iterable[TP], committed: Awaitable[Mapping[TP, int]]
@@ -598,12 +601,15 @@ class Worker:
             # done yet waits, maybe for ever.
             ready = {tp: lane.committed.get(tp, 0) for lane in self._lanes.values() if lane.ready for tp in lane.tps}
             for tp, offset in (ready | self._first | self._done).items():
-                self._told.add(tp)
-                highwater = self.app.consumer.highwater(tp) or offset
-                lag = max(highwater - offset, 0)
-                stamp = self._stamp.get(tp)
-                seconds = max(time.time() - stamp / 1000, 0.0) if lag and stamp is not None else 0.0
-                self.watch.committed(tp, offset, lag, seconds)
+                self._tell(tp, offset)
+
+    def _tell(self, tp: TP, offset: int) -> None:
+        self._told.add(tp)
+        highwater = self.app.consumer.highwater(tp) or offset
+        lag = max(highwater - offset, 0)
+        stamp = self._stamp.get(tp)
+        seconds = max(time.time() - stamp / 1000, 0.0) if lag and stamp is not None else 0.0
+        self.watch.committed(tp, offset, lag, seconds)
 
 
 class Ends(Protocol):

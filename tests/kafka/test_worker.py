@@ -161,8 +161,11 @@ def test_everything_is_copied_once_and_committed_at_a_stop(kafka: Kafka, tmp_pat
     asyncio.run(story())
 
 
-def test_a_partition_of_which_nothing_comes_is_told_as_well(kafka: Kafka, tmp_path: Any) -> None:
-    """Whoever watches sees that a partition has an owner, and which: one that is told by nobody has none."""
+def test_a_partition_of_which_nothing_comes_is_told_as_well(
+    kafka: Kafka, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever watches sees at once that a partition has an owner, and which: one that is told by nobody has none."""
+    monkeypatch.setattr("hub.kafka.worker.COMMIT_SECONDS", 3600.0)
     told: dict[TP, tuple[int, int]] = {}
 
     class Watch(Nothing):
