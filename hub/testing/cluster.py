@@ -210,7 +210,6 @@ class Kafka:
                 f"{node.number}@127.0.0.1:{node.controller_port}" for node in self.peers
             ),
             "unclean.leader.election.enable": "false",
-            "leader.imbalance.check.interval.seconds": "10",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self.folder / "data"),
             "num.partitions": "1",
