@@ -168,8 +168,7 @@ def _look_up(consumer: AIOKafkaConsumer, tps: Iterable[tuple[str, int]]) -> None
 
 async def _grant(consumer: AIOKafkaConsumer, wishes: dict[TopicPartition, _Wish]) -> None:
     _look_up(consumer, wishes)
-    begins = await consumer.beginning_offsets(list(wishes))
-    ends = await consumer.end_offsets(list(wishes))
+    begins, ends = await asyncio.gather(consumer.beginning_offsets(list(wishes)), consumer.end_offsets(list(wishes)))
     for tp, wish in list(wishes.items()):
         begin = max(wish.since, begins[tp])
         if wish.until is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 from uuid import uuid4
@@ -14,7 +14,7 @@ from faust.types import TP
 
 from hub.kafka import switches, wire
 from hub.kafka.fold import Reader
-from hub.kafka.produce import BatchProducer, Message
+from hub.kafka.produce import BatchProducer, Message, Written
 from hub.kafka.switches import GRACE_SECONDS, Switch, Switches
 from hub.kafka.worker import Batch, Held
 from hub.model.command import Command, Kind
@@ -130,19 +130,27 @@ class Normalise:
         self._switches.set(product, switch)
 
     async def fold(self, lane: Hashable, committed: Mapping[TP, int]) -> None:
-        """Say that the partition has another owner; then learn what is parked and what each key's last record left."""
+        """Say that the partition has another owner; then learn what is parked and what each key's last record left.
+
+        Whoever gets back what it had, and nobody has had meanwhile, knows it.
+        """
         topic, number = tp = cast(TP, lane)
         product = self._connectors[topic].product
+        before = self._owned.pop(lane, None)
+        if before is not None and await self._is_as_left(number, before):
+            self._owned[lane] = before
+            self._tell_parked(tp, before)
+            return
         owner = uuid4().hex[:12]
         quarantine, states = wire.quarantine_topic(product), wire.state_topic(product)
-        await self._producer.write(wire.began_message(name, number, owner) for name in (quarantine, states))
+        began = await self._producer.write(wire.began_message(name, number, owner) for name in (quarantine, states))
         shelf, memory = await asyncio.gather(self._shelf(product, number, set()), self._memory((states, number)))
         first = committed.get(tp, 0)
         mended = memory.mended(self._epochs[product], first)
-        await self._producer.write(
-            wire.state_message(product, number, key, state, owner) for key, state in mended.items()
+        owned = _Owned(owner, Partition(states=memory.states, parked=shelf.parked()), began)
+        await self._log(
+            owned, (wire.state_message(product, number, key, state, owner) for key, state in mended.items())
         )
-        owned = _Owned(owner, Partition(states=memory.states, parked=shelf.parked()))
         owned.partition.quarantined = {offset for offset in (*shelf.kept, *shelf.settled) if offset >= first}
         for kept in shelf.kept.values():
             owned.since.setdefault(kept.key, kept.at / 1000)
@@ -154,7 +162,10 @@ class Normalise:
     async def carry_out(self, lane: Hashable, batch: Batch) -> None:
         """Decide a batch of one partition; outputs, then states, then what was settled, each acknowledged."""
         for tp, records in batch.items():
+            owned = self._owned[tp]
+            owned.at_work = True
             await self._one(tp, records)
+            owned.at_work = False
 
     async def _one(self, tp: TP, records: Sequence[ConsumerRecord]) -> None:
         connector = self._connectors[tp.topic]
@@ -187,7 +198,7 @@ class Normalise:
         if why is not None:
             await self._pause(product, why)
             raise Held
-        await self._write(tp, connector, decided, owned.name)
+        await self._write(tp, connector, decided, owned)
         owned.forget()
         self._watch.decided(product, decided.decisions)
         self._watch.carried_out(connector, items)
@@ -204,7 +215,7 @@ class Normalise:
         if command.rev != connector.manifest.revision:
             # The operator looked at another mapping than the one that runs here.
             report = Report(command, rejected={command.target: Code.UNSUPPORTED})
-            await self._producer.write([wire.report_message(product, report, owned.name)])
+            await self._log(owned, [wire.report_message(product, report, owned.name)])
             self._watch.obeyed(product, [report])
             return
         shelf = await self._shelf(product, tp.partition, None)
@@ -217,13 +228,13 @@ class Normalise:
             events += len(told)
         # What comes next is compared with what the corrected mapping remembers.
         states = {key: again.states[key] for key in again.touched}
-        await self._producer.write(
-            wire.state_message(product, tp.partition, key, state, owned.name) for key, state in states.items()
+        await self._log(
+            owned, (wire.state_message(product, tp.partition, key, state, owned.name) for key, state in states.items())
         )
         owned.partition.states.update(states)
         await self._producer.write(self._marks(tp, connector, command))
         report = Report(command, released=again.records, events=events, rejected=again.rejected)
-        await self._producer.write([wire.report_message(product, report, owned.name)])
+        await self._log(owned, [wire.report_message(product, report, owned.name)])
         self._watch.obeyed(product, [report])
 
     def _marks(self, tp: TP, connector: Connector, command: Command) -> Iterator[Message]:
@@ -243,25 +254,42 @@ class Normalise:
             )
             yield wire.mark_message(mark, self._schemas.encode(mark), datetime.now(UTC))
 
-    async def _write(self, tp: TP, connector: Connector, decided: Decided, owner: str) -> None:
-        product, number = connector.product, tp.partition
+    async def _write(self, tp: TP, connector: Connector, decided: Decided, owned: _Owned) -> None:
+        product, number, owner = connector.product, tp.partition, owned.name
         outputs: list[Message] = []
         for decision in decided.decisions:
             if isinstance(decision, Deliver):
                 outputs.append(wire.event_message(decision.event, again=decision.again))
             elif isinstance(decision, Quarantine):
                 outputs.append(wire.quarantine_message(decision, connector, owner))
-        await self._producer.write(outputs)
-        await self._producer.write(
-            wire.state_message(product, number, key, state, owner) for key, state in decided.states.items()
+        await self._log(owned, outputs)
+        await self._log(
+            owned, (wire.state_message(product, number, key, state, owner) for key, state in decided.states.items())
         )
-        await self._producer.write(
+        await self._log(
+            owned,
             [
                 *(wire.edit_message(product, number, edit, owner) for edit in decided.edits),
                 *(wire.settled_message(product, number, settled, owner) for settled in decided.settled),
                 *(wire.report_message(product, report, owner) for report in decided.reports),
-            ]
+            ],
         )
+
+    async def _log(self, owned: _Owned, messages: Iterable[Message]) -> None:
+        """Write, and remember how far the two logs of a partition are ours."""
+        owned.wrote(await self._producer.write(messages))
+
+    async def _is_as_left(self, number: int, owned: _Owned) -> bool:
+        """Tell whether a partition's two logs end where its owner left them, with all that it did in them."""
+        if owned.at_work or len(owned.ends) < 2:
+            return False
+        left = await asyncio.gather(*(self._ends_at(topic, number, end) for topic, end in owned.ends.items()))
+        return all(left)
+
+    async def _ends_at(self, topic: str, number: int, end: int) -> bool:
+        async for _ in self._reader.whole((topic, number), since=end):
+            return False
+        return True
 
     async def _memory(self, tp: tuple[str, int]) -> Memory:
         memory = Memory()
@@ -291,11 +319,21 @@ class Normalise:
 class _Owned:
     """A raw partition, for as long as it is ours."""
 
-    def __init__(self, name: str, partition: Partition) -> None:
+    def __init__(self, name: str, partition: Partition, began: Iterable[Written]) -> None:
         self.name = name
         self.partition = partition
         self.since: dict[bytes, float] = {}
         """When each parked key began to wait, UTC seconds."""
+        self.ends = {log.topic: log.first + log.records for log in began if log.first >= 0}
+        """Where its logs end if nobody else wrote to them since it began."""
+        self.at_work = False
+        """Whether something was begun of which not all may be in the logs."""
+
+    def wrote(self, written: Iterable[Written]) -> None:
+        """Take note of what was written."""
+        for log in written:
+            if log.topic in self.ends:
+                self.ends[log.topic] += log.records
 
     def forget(self) -> None:
         """Drop old codes: a redelivery starts at the committed offset, and so much is never uncommitted."""

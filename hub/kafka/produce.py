@@ -24,6 +24,16 @@ class Message(NamedTuple):
     """None: by murmur2 of the key, as every other client does."""
 
 
+class Written(NamedTuple):
+    """What was written to a partition in one go."""
+
+    topic: str
+    partition: int
+    first: int
+    """Offset of the first record; -1: the broker has them and does not say where."""
+    records: int
+
+
 @lru_cache(maxsize=200_000)
 def partition_of(key: bytes, count: int) -> int:
     """Return the partition that every stock client would choose."""
@@ -57,33 +67,38 @@ class BatchProducer:
         if self._producer is not None:
             await self._producer.stop()
 
-    async def write(self, messages: Iterable[Message]) -> int:
-        """Write all, return their number once the broker has acknowledged every one; raise when it refused one."""
+    async def write(self, messages: Iterable[Message]) -> list[Written]:
+        """Write all, return where once the broker has acknowledged every one; raise when it refused one."""
         producer = self._producer
         if producer is None:
             raise RuntimeError("not started")
         grouped: dict[tuple[str, int], list[Message]] = {}
-        count = 0
         for message in messages:
             partition = message.partition
             if partition is None:
                 partition = partition_of(message.key, self._partitions[message.topic])
             grouped.setdefault((message.topic, partition), []).append(message)
-            count += 1
-        pending: list[asyncio.Future[Any]] = []
+        pending: list[tuple[str, int, int, asyncio.Future[Any]]] = []
         for (topic, partition), group in grouped.items():
             builder = producer.create_batch()
             for message in group:
                 if self._append(builder, message) is None:
-                    builder.close()
-                    pending.append(await producer.send_batch(builder, topic, partition=partition))
+                    pending.append(await self._send(producer, builder, topic, partition))
                     builder = producer.create_batch()
                     self._append(builder, message)
-            builder.close()
-            pending.append(await producer.send_batch(builder, topic, partition=partition))
-        for future in pending:
-            await future
-        return count
+            pending.append(await self._send(producer, builder, topic, partition))
+        return [
+            Written(topic, partition, (await acknowledged).offset, records)
+            for topic, partition, records, acknowledged in pending
+        ]
+
+    @staticmethod
+    async def _send(
+        producer: AIOKafkaProducer, builder: Any, topic: str, partition: int
+    ) -> tuple[str, int, int, asyncio.Future[Any]]:
+        builder.close()
+        records = builder.record_count()
+        return topic, partition, records, await producer.send_batch(builder, topic, partition=partition)
 
     @staticmethod
     def _append(builder: Any, message: Message) -> Any:

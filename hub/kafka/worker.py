@@ -266,7 +266,7 @@ class Worker:
             stream_wait_empty=False,
             broker_session_timeout=SESSION_SECONDS,
             # It is with a heartbeat that a member learns that another came or left.
-            broker_heartbeat_interval=0.5,
+            broker_heartbeat_interval=0.2,
             broker_request_timeout=40,
             producer_request_timeout=60,
             consumer_auto_offset_reset="earliest",

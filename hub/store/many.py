@@ -32,8 +32,8 @@ def look_up(
         return
     query = select(*columns) if where is None else select(*columns).where(where)
     if connection.dialect.name == "postgresql":
-        # A row of the array after the other, by the column's index; OFFSET is what holds PostgreSQL to it.  Of a table
-        # that is new it believes that next to nothing passes `where`, and would read all of it for each of them.
+        # Each value by itself, by the column's index; OFFSET is what holds PostgreSQL to it.  Of a table that is new it
+        # believes that next to nothing passes `where`, and would read all of it for each value.
         one = func.unnest(_array(column, sorted(set(values)))).table_valued("value").render_derived()
         found = query.where(column == one.c.value).offset(literal_column("0")).lateral()
         query = select(found).select_from(one.join(found, true()))

@@ -63,6 +63,8 @@ OUTBOX_IDS = UUID("5c0f6d0e-58a9-5f3c-8f39-2f0c4d1b7a55")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 DISCLOSED_DAYS = 365
 """How long it can be asked who received what, and who acted for whom."""
+KNOWN_MS = 1_000
+"""How exactly it is kept up to when a product is known by its events."""
 _PATIENCE, _LOOK = 30, 0.002
 """Seconds that a writer waits for another on SQLite, and between two looks whether it is done."""
 _COUNTED = {"preserve_rowcount": True}
@@ -210,6 +212,8 @@ class Store(Notices, Requests, OpenDataTables):
         # An error's text would quote the values of the statement that failed.
         self._engine = create_engine(url, hide_parameters=True, **arguments)
         self._shared = threading.local()
+        self._known_at: dict[str, int] = {}
+        """Up to when each product was said to be known by its events, ms."""
         self._upsert: Callable[[Table], Any] = (
             sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         )
@@ -307,9 +311,11 @@ class Store(Notices, Requests, OpenDataTables):
             newest: dict[str, int] = {}
             for item in others:
                 newest[item.product] = max(item.read_at, newest.get(item.product, 0))
-            for product, at in sorted(newest.items()):
-                # At the end, and seldom: workers wait for one another at this row.
-                self._known(connection, product, at, every=1000)
+            news = {name: at for name, at in newest.items() if at > self._known_at.get(name, 0) + KNOWN_MS}
+            for product, at in sorted(news.items()):
+                # At the end, and seldom: workers wait for one another at this row, also where it stays as it is.
+                self._known(connection, product, at, every=KNOWN_MS)
+        self._known_at.update(news)
         return applied
 
     def _sweep(self, connection: Connection, replay: Replay) -> int:
