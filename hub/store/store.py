@@ -1227,10 +1227,11 @@ def _refusal(error: OperationalError) -> str | None:
 
 def _trouble(error: OperationalError) -> str:
     """Name what waiting may end; never by the error's text, which may quote values."""
-    if _sqlite_code(error) == sqlite3.SQLITE_FULL:
+    code = _sqlite_code(error)
+    if code == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", None) == "53100":
         return "disk full"
-    if getattr(error.orig, "sqlstate", None) == "53100":
-        return "disk full"
+    if code == sqlite3.SQLITE_BUSY:
+        return "another process holds it"
     return type(error.orig).__name__
 
 

@@ -234,7 +234,8 @@ def mend(city: City, log: Log, *, older: float) -> None:
         product, key = poisoned.product, ("--key", poisoned.key)
         shown = city.run("quarantine", "show", product, *key, "--json", codes=(0, 1, 2))
         rows = json.loads(shown) if shown.startswith("[") else []
-        bad = [row["at"] for row in rows if row["code"] != "behind"]
+        # What waited behind another that was bad, and is bad itself, bears no code of its own.
+        bad = [row["at"] for row in rows if row["code"] != "behind"] or [row["at"] for row in rows[:1]]
         if not bad:
             # It may not have been decided yet.
             continue

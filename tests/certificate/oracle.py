@@ -11,6 +11,7 @@ import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from hub.store import Store
 
@@ -79,13 +81,13 @@ class Verdict:
 
 def records(bootstrap: str, topic: str) -> Iterator[Seen]:
     """Read a topic whole with a stock consumer, partition after partition."""
+    ends = _ends(bootstrap, topic)
     consumer = KafkaConsumer(bootstrap_servers=bootstrap.split(","), enable_auto_commit=False)
     try:
-        for number in sorted(consumer.partitions_for_topic(topic) or ()):
-            tp = TopicPartition(topic, number)
+        for tp, end in ends.items():
+            number = tp.partition
             consumer.assign([tp])
             consumer.seek_to_beginning(tp)
-            end = consumer.end_offsets([tp])[tp]
             while consumer.position(tp) < end:
                 for found in consumer.poll(timeout_ms=1000, max_records=5000).get(tp, []):
                     if found.offset < end:
@@ -94,6 +96,24 @@ def records(bootstrap: str, topic: str) -> Iterator[Seen]:
                         yield Seen(key, headers, (number, found.offset))
     finally:
         consumer.close()
+
+
+def _ends(bootstrap: str, topic: str) -> dict[TopicPartition, int]:
+    """Ask where a topic's partitions end.
+
+    A client that knew another leader, which has just changed, may ask in vain for ever; a new one does not.
+    """
+    for _ in range(2):
+        with suppress(KafkaTimeoutError):
+            return _ask_ends(bootstrap, topic)
+    return _ask_ends(bootstrap, topic)
+
+
+def _ask_ends(bootstrap: str, topic: str) -> dict[TopicPartition, int]:
+    with closing(KafkaConsumer(bootstrap_servers=bootstrap.split(","), enable_auto_commit=False)) as consumer:
+        tps = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        found = consumer.end_offsets(tps)
+        return {tp: found[tp] for tp in tps}
 
 
 def judge(
