@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, Text, bindparam, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Connection, String, Table, Text, bindparam, func, literal_column, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -19,7 +19,7 @@ def among(connection: Connection, column: ColumnElement[Any], values: Sequence[s
     """Return the condition that a column of text is one of some values."""
     if connection.dialect.name == "postgresql":
         # Not `= ANY (array)`: where no index is taken, as in a table that is new, each row is held against all of it.
-        return column.in_(select(func.unnest(bindparam(None, values, postgresql.ARRAY(Text), unique=True))))
+        return column.in_(select(func.unnest(_texts(values))))
     listed = func.json_each(json.dumps(values)).table_valued("value")
     return column.in_(select(listed.c.value))
 
@@ -34,7 +34,7 @@ def look_up(
     if connection.dialect.name == "postgresql":
         # Each value by itself, by the column's index; OFFSET is what holds PostgreSQL to it.  Of a table that is new it
         # believes that next to nothing passes `where`, and would read all of it for each value.
-        one = func.unnest(_array(column, sorted(set(values)))).table_valued("value").render_derived()
+        one = func.unnest(_texts(sorted(set(values)))).table_valued("value").render_derived()
         found = query.where(column == one.c.value).offset(literal_column("0")).lateral()
         query = select(found).select_from(one.join(found, true()))
     else:
@@ -74,9 +74,14 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, An
 @cache
 def _insert_arrays(table: Table, names: tuple[str, ...]) -> postgresql.Insert:
     # Made once: to make it costs more than to write a few rows.
-    arrays = [func.unnest(bindparam(f"all_{name}", type_=postgresql.ARRAY(table.c[name].type))) for name in names]
+    types = {name: table.c[name].type for name in names}
+    # PostgreSQL cuts off without a word what is cast to a text of some length.
+    arrays = [
+        func.unnest(bindparam(f"all_{name}", type_=postgresql.ARRAY(Text if isinstance(one, String) else one)))
+        for name, one in types.items()
+    ]
     return postgresql.insert(table).from_select(names, select(*arrays), include_defaults=False)
 
 
-def _array(column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[Any]:
-    return bindparam(None, values, postgresql.ARRAY(column.type), unique=True)
+def _texts(values: Sequence[str]) -> ColumnElement[Any]:
+    return bindparam(None, values, postgresql.ARRAY(Text), unique=True)

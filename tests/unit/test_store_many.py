@@ -7,11 +7,12 @@ from datetime import date
 
 import pytest
 from sqlalchemy import insert, text
+from sqlalchemy.exc import DBAPIError
 
 from hub.store import Store
 from hub.store import tables as t
 from hub.store.links import holds_on
-from hub.store.many import look_up
+from hub.store.many import insert_new, look_up
 
 LINKS, ASKED, TIMES = 2_000, 5, 12
 """The server stops planning for the values themselves after some times."""
@@ -36,4 +37,20 @@ def test_a_table_that_is_new_is_not_read_from_end_to_end(fresh_postgres: Callabl
             found = look_up(connection, t.links.c.subject, asked * 2, t.links.c.citizen, where=open_today)
             assert sorted(found) == sorted((f"c{n}",) for n in range(time, time + ASKED))
         assert connection.execute(READ).scalar_one() <= 2 * TIMES * ASKED
+    store.close()
+
+
+@pytest.mark.postgres
+def test_what_is_too_long_for_a_column_is_not_cut_off(fresh_postgres: Callable[[], str]) -> None:
+    """Cut off, it would pass for another's."""
+    store = Store(fresh_postgres())
+    store.migrate()
+    name, day = "c" * 36, {"period": "2026-03-10", "place": "", "kind": "", "rev": 1}
+    with store.transaction(write=True) as connection:
+        insert_new(connection, t.facts, [{"event_id": name, "fact": "meal", **day}])
+        found = look_up(connection, t.facts.c.event_id, [name, name + "d"], t.facts.c.event_id)
+        assert list(found) == [(name,)]
+        assert list(look_up(connection, t.facts.c.event_id, [name + "d"], t.facts.c.event_id)) == []
+    with pytest.raises(DBAPIError, match="too long"), store.transaction(write=True) as connection:
+        insert_new(connection, t.facts, [{"event_id": "e", "fact": "f" * 21, **day}])
     store.close()
