@@ -131,6 +131,14 @@ def owner(logs: Logs, watch: Watch | None = None) -> Normalise:
     )
 
 
+async def at_work(logs: Logs) -> Normalise:
+    """Make a worker that has the partition, and has done its first record."""
+    one = owner(logs)
+    await one.fold(LANE, {})
+    await works(one, said(0))
+    return one
+
+
 async def works(one: Normalise, *records: ConsumerRecord[bytes, bytes]) -> None:
     """Have some records done."""
     await one.carry_out(LANE, {LANE: records})
@@ -141,9 +149,7 @@ def test_what_nobody_had_meanwhile_is_not_read_again() -> None:
 
     async def story() -> None:
         logs = Logs()
-        one = owner(logs)
-        await one.fold(LANE, {})
-        await works(one, said(0))
+        one = await at_work(logs)
         other = copy.deepcopy(logs)
         logs.read = 0
         await one.fold(LANE, {LANE: 1})
@@ -163,9 +169,7 @@ def test_who_was_followed_by_another_begins_anew() -> None:
 
     async def story() -> None:
         logs, watch = Logs(), Watch()
-        one = owner(logs)
-        await one.fold(LANE, {})
-        await works(one, said(0))
+        one = await at_work(logs)
         await owner(logs).fold(LANE, {LANE: 1})
         await one.fold(LANE, {LANE: 1})
         assert logs.owners() == [3, 3]
@@ -181,9 +185,7 @@ def test_who_woke_up_and_wrote_after_another_had_begun_begins_anew() -> None:
 
     async def story() -> None:
         logs = Logs()
-        one = owner(logs)
-        await one.fold(LANE, {})
-        await works(one, said(0))
+        one = await at_work(logs)
         await owner(logs).fold(LANE, {LANE: 1})
         await works(one, said(1, there=False), came(2, b"chrono:E2", b"nonsense"))
         assert all(not logs.records[tp][-1].key.startswith(b"owner/") for tp in LOGS)
@@ -199,9 +201,7 @@ def test_who_left_something_half_done_begins_anew(topic: str) -> None:
 
     async def story() -> None:
         logs = Logs()
-        one = owner(logs)
-        await one.fold(LANE, {})
-        await works(one, said(0))
+        one = await at_work(logs)
         logs.refuses = topic
         with pytest.raises(RuntimeError, match="refused"):
             await works(one, said(1, there=False))
