@@ -6,8 +6,11 @@ import asyncio
 import inspect
 import os
 import signal
+import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +18,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from faust.tables.manager import TableManager
-from faust.transport.drivers.aiokafka import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 
 from hub.kafka.fold import Reader
@@ -93,12 +96,13 @@ async def topics(work: Copy, records: int) -> None:
     await producer.stop()
 
 
-def worker_of(work: Copy, kafka: Kafka, tmp: Any, watch: Nothing | None = None) -> Worker:
-    """Make a worker that always has the same place in its group."""
+def worker_of(work: Copy, kafka: Kafka, tmp: Any, watch: Nothing | None = None, **more: Any) -> Worker:
+    """Make a worker that always has the same place in its group; `more` are options of Faust."""
     options = {
         "broker": f"kafka://{kafka.bootstrap}",
         "datadir": str(tmp),
         "consumer_group_instance_id": f"{work.group}.1",
+        **more,
     }
     return Worker(work, options, watch or Nothing(), Reader(work.options))
 
@@ -110,9 +114,10 @@ async def run(
     tmp: Any,
     watch: Nothing | None = None,
     more: Callable[[], bool] = lambda: True,
+    **options: Any,
 ) -> Worker:
     """Work until so many records were seen and there is no `more` to wait for, then end as SIGTERM does."""
-    made = worker_of(work, kafka, tmp, watch)
+    made = worker_of(work, kafka, tmp, watch, **options)
 
     async def stop() -> None:
         while len(work.log) < until or not more():
@@ -423,8 +428,43 @@ def test_nothing_is_done_before_the_group_counts_on_us(
     asyncio.run(story())
 
 
-def test_the_private_commit_of_faust_is_as_we_know_it() -> None:
-    """The one private call takes a mapping of partitions to offsets, and nothing else."""
+def test_a_lane_that_was_full_goes_on_once_it_has_room(
+    kafka: Kafka, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust rests for a second when all is paused, and as long for a fetch that left out what was."""
+    monkeypatch.setattr("hub.kafka.worker.LANE_BOUND", 20)
+    fetches, each = 12, 60
+    begun: list[float] = []
+
+    class One(Copy):
+        def lane(self, tp: TP) -> Hashable:
+            return "one"
+
+        async def carry_out(self, lane: Hashable, batch: Batch) -> None:
+            begun.append(time.monotonic())
+            await super().carry_out(lane, batch)
+
+    async def story() -> None:
+        work = One(kafka, uuid4().hex[:8])
+        await topics(work, 0)
+        producer = BatchProducer(work.options, dict.fromkeys(work.topics, COUNT))
+        await producer.start()
+        for _ in range(fetches):
+            await producer.write(Message(work.topics[1], f"k{n}".encode(), b"", ()) for n in range(each))
+        await producer.stop()
+        # Too few bytes for two of the producer's batches.
+        await asyncio.wait_for(run(work, kafka, fetches * each, tmp_path, consumer_max_fetch_size=100), 60)
+
+    asyncio.run(story())
+    rests = sorted(after - before for before, after in pairwise(begun))[1 - fetches :]
+    assert len(rests) == fetches - 1
+    assert median(rests) < 0.5
+
+
+def test_what_is_private_to_faust_is_as_we_know_it() -> None:
+    """A commit takes a mapping of partitions to offsets and nothing else; the others are what ours stand in for."""
     assert list(inspect.signature(Consumer._commit).parameters) == ["self", "offsets"]
     assert inspect.iscoroutinefunction(Consumer._commit)
+    assert "self.sleep(1)" in inspect.getsource(Consumer._wait_next_records)
+    assert "fetch_max_wait_ms=1500" in inspect.getsource(AIOKafkaConsumerThread._create_worker_consumer)
     assert TopicPartition("a", 1) == TP("a", 1)
