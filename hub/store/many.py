@@ -1,7 +1,8 @@
 """Statements about many values, whose text does not grow with them.
 
 psycopg looks a statement through for its parameters each time: with thousands of them that took three times as long
-as all the rest.  So PostgreSQL gets an array, and SQLite, where each statement has a limit of them, a JSON list.
+as all the rest; and it writes an array value by value in Python, a third of what its thread did.  SQLite has a limit of
+parameters.  So both get a JSON list.
 """
 
 from __future__ import annotations
@@ -11,7 +12,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, Table, Text, bindparam, func, literal_column, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -19,7 +33,7 @@ def among(connection: Connection, column: ColumnElement[Any], values: Sequence[s
     """Return the condition that a column of text is one of some values."""
     if connection.dialect.name == "postgresql":
         # Not `= ANY (array)`: where no index is taken, as in a table that is new, each row is held against all of it.
-        return column.in_(select(func.unnest(_texts(values))))
+        return column.in_(select(_texts(values)))
     listed = func.json_each(json.dumps(values)).table_valued("value")
     return column.in_(select(listed.c.value))
 
@@ -34,7 +48,7 @@ def look_up(
     if connection.dialect.name == "postgresql":
         # Each value by itself, by the column's index; OFFSET is what holds PostgreSQL to it.  Of a table that is new it
         # believes that next to nothing passes `where`, and would read all of it for each value.
-        one = func.unnest(_texts(sorted(set(values)))).table_valued("value").render_derived()
+        one = _texts(sorted(set(values))).table_valued("value").render_derived()
         found = query.where(column == one.c.value).offset(literal_column("0")).lateral()
         query = select(found).select_from(one.join(found, true()))
     else:
@@ -67,21 +81,22 @@ def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, An
     """Return the statement that writes rows, and what it is executed with."""
     if connection.dialect.name != "postgresql":
         return sqlite.insert(table), rows
-    names = tuple(rows[0])
-    return _insert_arrays(table, names), {f"all_{name}": [row[name] for row in rows] for name in names}
+    return _insert_listed(table, tuple(rows[0])), {"rows": json.dumps(rows)}
 
 
 @cache
-def _insert_arrays(table: Table, names: tuple[str, ...]) -> postgresql.Insert:
+def _insert_listed(table: Table, names: tuple[str, ...]) -> postgresql.Insert:
     # Made once: to make it costs more than to write a few rows.
-    types = {name: table.c[name].type for name in names}
     # PostgreSQL cuts off without a word what is cast to a text of some length.
-    arrays = [
-        func.unnest(bindparam(f"all_{name}", type_=postgresql.ARRAY(Text if isinstance(one, String) else one)))
-        for name, one in types.items()
-    ]
-    return postgresql.insert(table).from_select(names, select(*arrays), include_defaults=False)
+    types = {name: Text if isinstance(table.c[name].type, String) else table.c[name].type for name in names}
+    listed = func.json_to_recordset(_listed(bindparam("rows", type_=Text)))
+    rows = listed.table_valued(*(column(name, one) for name, one in types.items())).render_derived(with_types=True)
+    return postgresql.insert(table).from_select(names, select(*rows.c), include_defaults=False)
 
 
-def _texts(values: Sequence[str]) -> ColumnElement[Any]:
-    return bindparam(None, values, postgresql.ARRAY(Text), unique=True)
+def _texts(values: Sequence[str]) -> Any:
+    return func.json_array_elements_text(_listed(bindparam(None, json.dumps(values), Text, unique=True)))
+
+
+def _listed(written: ColumnElement[str]) -> ColumnElement[Any]:
+    return cast(written, postgresql.JSON)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from hub.store import Store
@@ -37,6 +37,23 @@ def test_a_table_that_is_new_is_not_read_from_end_to_end(fresh_postgres: Callabl
             found = look_up(connection, t.links.c.subject, asked * 2, t.links.c.citizen, where=open_today)
             assert sorted(found) == sorted((f"c{n}",) for n in range(time, time + ASKED))
         assert connection.execute(READ).scalar_one() <= 2 * TIMES * ASKED
+    store.close()
+
+
+@pytest.mark.postgres
+def test_what_is_written_is_what_was_given(fresh_postgres: Callable[[], str]) -> None:
+    """Whatever a text holds, however large a number is, and where there is none."""
+    store = Store(fresh_postgres())
+    store.migrate()
+    texts = ["", " ", "null", '"', "\\", "\\u0041", "'", "{},", "é\u2028\U0001f68a", "\n\t\x7f", ":a %s %(a)s"]
+    given = {"type": "t", "citizen": "c", "product": "p", "read_at": 2**63 - 1, "recorded_at": -1, "result": "r"}
+    rows = [{"event_id": f"e{n:02}", "subject": one, "about": "", **given} for n, one in enumerate(texts)]
+    c = t.commands.c
+    with store.transaction(write=True) as connection:
+        assert insert_new(connection, t.commands, rows) == {row["event_id"] for row in rows}
+        found = connection.execute(select(*(c[name] for name in rows[0])).order_by(c.event_id)).mappings()
+        assert [dict(row) for row in found] == rows
+        assert [list(look_up(connection, c.subject, [one], c.subject)) for one in texts] == [[(one,)] for one in texts]
     store.close()
 
 
