@@ -2,7 +2,7 @@
 
 psycopg looks a statement through for its parameters each time: with thousands of them that took three times as long
 as all the rest; and it writes an array value by value in Python, a third of what its thread did.  SQLite has a limit of
-parameters.  So both get a JSON list.
+parameters.  So both get a JSON list, but PostgreSQL an array where its plan depends on how many values there are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def among(connection: Connection, column: ColumnElement[Any], values: Sequence[s
     """Return the condition that a column of text is one of some values."""
     if connection.dialect.name == "postgresql":
         # Not `= ANY (array)`: where no index is taken, as in a table that is new, each row is held against all of it.
-        return column.in_(select(_texts(values)))
+        # Nor a JSON list, of which PostgreSQL believes that it has a hundred values, and then reads the whole table.
+        return column.in_(select(func.unnest(bindparam(None, values, postgresql.ARRAY(Text), unique=True))))
     listed = func.json_each(json.dumps(values)).table_valued("value")
     return column.in_(select(listed.c.value))
 
@@ -48,7 +49,8 @@ def look_up(
     if connection.dialect.name == "postgresql":
         # Each value by itself, by the column's index; OFFSET is what holds PostgreSQL to it.  Of a table that is new it
         # believes that next to nothing passes `where`, and would read all of it for each value.
-        one = _texts(sorted(set(values))).table_valued("value").render_derived()
+        listed = bindparam(None, json.dumps(sorted(set(values))), Text, unique=True)
+        one = func.json_array_elements_text(_listed(listed)).table_valued("value").render_derived()
         found = query.where(column == one.c.value).offset(literal_column("0")).lateral()
         query = select(found).select_from(one.join(found, true()))
     else:
@@ -92,10 +94,6 @@ def _insert_listed(table: Table, names: tuple[str, ...]) -> postgresql.Insert:
     listed = func.json_to_recordset(_listed(bindparam("rows", type_=Text)))
     rows = listed.table_valued(*(column(name, one) for name, one in types.items())).render_derived(with_types=True)
     return postgresql.insert(table).from_select(names, select(*rows.c), include_defaults=False)
-
-
-def _texts(values: Sequence[str]) -> Any:
-    return func.json_array_elements_text(_listed(bindparam(None, json.dumps(values), Text, unique=True)))
 
 
 def _listed(written: ColumnElement[str]) -> ColumnElement[Any]:

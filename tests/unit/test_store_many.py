@@ -12,11 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from hub.store import Store
 from hub.store import tables as t
 from hub.store.links import holds_on
-from hub.store.many import insert_new, look_up
+from hub.store.many import among, insert_new, look_up
 
 LINKS, ASKED, TIMES = 2_000, 5, 12
+SUBJECTS, EACH = 2_000, 20
 """The server stops planning for the values themselves after some times."""
-READ = text("SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = 'links'")
+READ = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = '{}'"
 
 
 @pytest.mark.postgres
@@ -36,7 +37,30 @@ def test_a_table_that_is_new_is_not_read_from_end_to_end(fresh_postgres: Callabl
             open_today = holds_on(date(2026, 3, 10))
             found = look_up(connection, t.links.c.subject, asked * 2, t.links.c.citizen, where=open_today)
             assert sorted(found) == sorted((f"c{n}",) for n in range(time, time + ASKED))
-        assert connection.execute(READ).scalar_one() <= 2 * TIMES * ASKED
+        assert connection.execute(text(READ.format("links"))).scalar_one() <= 2 * TIMES * ASKED
+    store.close()
+
+
+@pytest.mark.postgres
+def test_of_a_large_table_only_what_was_asked_for_is_read(fresh_postgres: Callable[[], str]) -> None:
+    """Once the server knows how large it is, it still knows how few values there are."""
+    store = Store(fresh_postgres())
+    store.migrate()
+    same = {"type": "t", "product": "p", "audience": "person", "occurred_at": 1, "read_at": 1, "recorded_at": 1}
+    seq = {"seq_epoch": 1, "seq_index": 0, "rev": 1, "payload": "{}"}
+    rows = [
+        {**same, **seq, "event_id": f"e{n}", "subject": f"chrono:E{n % SUBJECTS}", "seq_offset": n}
+        for n in range(SUBJECTS * EACH)
+    ]
+    with store.transaction(write=True) as connection:
+        insert_new(connection, t.entries, rows)
+        connection.execute(text("ANALYZE entries"))
+    e = t.entries.c
+    with store.transaction(write=False) as connection:
+        for time in range(TIMES):
+            asked = [f"chrono:E{n}" for n in range(time, time + ASKED)]
+            assert len(store.shown(connection, among(connection, e.subject, asked))) == ASKED * EACH
+        assert connection.execute(text(READ.format("entries"))).scalar_one() <= 2 * TIMES * ASKED * EACH
     store.close()
 
 
