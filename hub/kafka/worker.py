@@ -206,7 +206,7 @@ class _Consumer(Consumer):
     """Faust's consumer, which comes back at once to a partition that was paused.
 
     Faust lets the broker keep a fetch for 1.5 s, waits 1 s for what was fetched, and rests 1 s when all is paused; it
-    has no setting for either.  A lane that had emptied its queue stood still for as long.
+    has a setting for none of them.  A lane that had emptied its queue stood still for as long.
     """
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:

@@ -15,8 +15,8 @@ from hub.store.links import holds_on
 from hub.store.many import among, insert_new, look_up
 
 LINKS, ASKED, TIMES = 2_000, 5, 12
-SUBJECTS, EACH = 2_000, 20
 """The server stops planning for the values themselves after some times."""
+SUBJECTS, EACH = 2_000, 20
 READ = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables WHERE relname = '{}'"
 
 
@@ -66,7 +66,7 @@ def test_of_a_large_table_only_what_was_asked_for_is_read(fresh_postgres: Callab
 
 @pytest.mark.postgres
 def test_what_is_written_is_what_was_given(fresh_postgres: Callable[[], str]) -> None:
-    """Whatever a text holds, however large a number is, and where there is none."""
+    """Whatever a text holds, and however large a number is."""
     store = Store(fresh_postgres())
     store.migrate()
     texts = ["", " ", "null", '"', "\\", "\\u0041", "'", "{},", "é\u2028\U0001f68a", "\n\t\x7f", ":a %s %(a)s"]
